@@ -1,0 +1,101 @@
+"""Errors of the FHIR adapter: one tree, and every error carries what a person needs to act.
+
+::
+
+    FhirAdapterError
+    ├── ConfigurationError          a tenant or subscription is described wrongly
+    ├── NotificationError           an incoming notification is refused (carries an HTTP status)
+    │   ├── MalformedNotification   400: not JSON, not FHIR, too deep, contradictory
+    │   ├── NotificationTooLarge    413: over the body limit
+    │   ├── NotificationUnauthorized 401: missing or wrong secret
+    │   └── UnknownSubscription     404: no such tenant or subscription
+    ├── FhirServerError             the EHR refused or could not be reached
+    │   ├── FhirUnavailable         worth another try later (timeouts, 429, 5xx)
+    │   └── FhirRejected            the same request will fail again (other 4xx)
+    ├── UnitError                   a quantity cannot be converted to the declared unit
+    └── InvalidResourceError        a resource we were about to write is not valid FHIR
+
+No message contains patient data: messages name elements, codes, units and status codes only.
+"""
+
+from __future__ import annotations
+
+
+class FhirAdapterError(Exception):
+    """Base of every error raised by :mod:`fhir_adapter`."""
+
+
+class ConfigurationError(FhirAdapterError):
+    """A tenant, subscription or declared input is described wrongly."""
+
+
+class NotificationError(FhirAdapterError):
+    """An incoming notification is refused.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status to answer with.
+    issue_code : str
+        Code of the OperationOutcome issue (http://hl7.org/fhir/ValueSet/issue-type).
+    """
+
+    status = 400
+    issue_code = "invalid"
+
+
+class MalformedNotification(NotificationError):
+    """The body is not JSON, not a FHIR resource, nested too deeply, or contradicts its URL."""
+
+    issue_code = "structure"
+
+
+class NotificationTooLarge(NotificationError):
+    """The body is over the limit."""
+
+    status = 413
+    issue_code = "too-long"
+
+
+class NotificationUnauthorized(NotificationError):
+    """The subscription's secret is missing or wrong."""
+
+    status = 401
+    issue_code = "login"
+
+
+class UnknownSubscription(NotificationError):
+    """No such tenant, or no such subscription of this tenant."""
+
+    status = 404
+    issue_code = "not-found"
+
+
+class FhirServerError(FhirAdapterError):
+    """The FHIR server refused a request or could not be reached.
+
+    Attributes
+    ----------
+    status : int or None
+        HTTP status, or None when no response arrived.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class FhirUnavailable(FhirServerError):
+    """The server cannot answer now; the same request may succeed later."""
+
+
+class FhirRejected(FhirServerError):
+    """The server will refuse the same request again."""
+
+
+class UnitError(FhirAdapterError):
+    """A quantity's unit is unknown or cannot be converted to the declared unit."""
+
+
+class InvalidResourceError(FhirAdapterError):
+    """A resource about to be written is not valid FHIR R4; it is never sent."""

@@ -1,0 +1,175 @@
+"""The value objects between a model and the EHR: what a model answers, and what it was answered from.
+
+A constructed object is valid: probabilities lie in [0, 1], horizons are positive, a survival curve never
+rises. They know neither FHIR nor a model; :mod:`fhir_adapter.evidence` turns them into resources.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+__all__ = [
+    "Abstention",
+    "AbstentionReason",
+    "Contribution",
+    "Prediction",
+    "RiskAtHorizon",
+    "SurvivalCurve",
+]
+
+
+@dataclass(frozen=True)
+class RiskAtHorizon:
+    """Probability that the event happens within a time from the index time.
+
+    Parameters
+    ----------
+    days : float
+        Horizon in days (UCUM ``d``), positive.
+    probability : float
+        In [0, 1].
+    """
+
+    days: float
+    probability: float
+
+    def __post_init__(self) -> None:
+        if not self.days > 0:
+            raise ValueError(f"horizon must be positive, got {self.days} d")
+        if not 0.0 <= self.probability <= 1.0:
+            raise ValueError("probability must lie in [0, 1]")
+
+
+@dataclass(frozen=True)
+class SurvivalCurve:
+    """Survival probabilities at equally spaced times, starting at 0.
+
+    Parameters
+    ----------
+    step_days : float
+        Distance between two points in days (UCUM ``d``), positive.
+    survival : tuple of float, shape (n,)
+        ``survival[i]`` is S(i * step_days); in [0, 1], never rising.
+    """
+
+    step_days: float
+    survival: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.step_days > 0:
+            raise ValueError("step must be positive")
+        if not self.survival:
+            raise ValueError("a survival curve needs at least one point")
+        previous = 1.0
+        for value in self.survival:
+            if not 0.0 <= value <= previous + 1e-12:
+                raise ValueError("a survival curve lies in [0, 1] and never rises")
+            previous = value
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """How much one input moved the prediction away from the reference patient.
+
+    Parameters
+    ----------
+    name : str
+        Name of the declared input.
+    display : str
+        Clinical name for people.
+    value : str
+        The input's value with its unit, for people; patient data.
+    effect : float
+        Additive contribution on the model's own scale (log hazard for Cox).
+    """
+
+    name: str
+    display: str
+    value: str
+    effect: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A model's answer for one patient.
+
+    Parameters
+    ----------
+    risks : tuple of RiskAtHorizon
+        At least one, by rising horizon.
+    curve : SurvivalCurve or None
+        For survival models.
+    contributions : tuple of Contribution
+        Largest effect first; may be empty.
+    """
+
+    risks: tuple[RiskAtHorizon, ...]
+    curve: SurvivalCurve | None = None
+    contributions: tuple[Contribution, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.risks:
+            raise ValueError("a prediction needs at least one horizon")
+        days = [risk.days for risk in self.risks]
+        if days != sorted(set(days)):
+            raise ValueError("horizons must rise")
+
+
+class AbstentionReason(StrEnum):
+    """Why no prediction was made; the codes are stable and may be counted."""
+
+    MISSING_INPUT = "missing-input"
+    IMPLAUSIBLE_INPUT = "implausible-input"
+    UNIT_NOT_CONVERTIBLE = "unit-not-convertible"
+    OUTSIDE_POPULATION = "outside-population"
+    NO_INDEX_TIME = "no-index-time"
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """A recorded refusal to guess.
+
+    Parameters
+    ----------
+    reason : AbstentionReason
+        The stable code.
+    detail : str
+        What is missing or out of range, by input name; never a patient's value.
+    inputs : tuple of str
+        Names of the inputs concerned.
+    """
+
+    reason: AbstentionReason
+    detail: str
+    inputs: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not self.detail:
+            raise ValueError("an abstention says why")
+
+
+@dataclass(frozen=True)
+class ResultContext:
+    """What a result is about: who, when, and from which resource versions.
+
+    Parameters
+    ----------
+    tenant : str
+        Name of the EHR the patient belongs to.
+    patient : str
+        Relative reference, ``Patient/{id}``.
+    encounter : str or None
+        Relative reference, ``Encounter/{id}``.
+    index_time : datetime or None
+        Time zero of the prediction, with a time zone.
+    inputs : tuple of str
+        Versioned references (``Type/{id}/_history/{version}``) of every resource a value was taken from.
+    """
+
+    tenant: str
+    patient: str
+    encounter: str | None
+    index_time: datetime | None
+    inputs: tuple[str, ...]

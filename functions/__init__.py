@@ -1,0 +1,1 @@
+"""One folder per Lambda function; `serving` is what they share."""

@@ -1,0 +1,1 @@
+"""Receives FHIR notifications, authenticates them and puts events on the queue."""

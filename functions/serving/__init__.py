@@ -1,0 +1,1 @@
+"""What the model functions share: packages, sessions, and the one path of an event."""

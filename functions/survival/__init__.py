@@ -1,0 +1,1 @@
+"""Survival models: training and evaluation offline, serving as one ONNX graph."""

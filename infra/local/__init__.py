@@ -1,0 +1,1 @@
+"""The twin: a whole hospital and its cloud on one machine."""
