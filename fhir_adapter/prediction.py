@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from fhir_adapter.references import Source
+
 __all__ = [
     "Abstention",
     "AbstentionReason",
     "Contribution",
+    "ModelIdentity",
     "Prediction",
+    "ResultContext",
     "RiskAtHorizon",
     "SurvivalCurve",
 ]
@@ -151,6 +155,36 @@ class Abstention:
 
 
 @dataclass(frozen=True)
+class ModelIdentity:
+    """Which model answered: what a result must say about it.
+
+    Parameters
+    ----------
+    name, version, title : str
+        As in its contract.
+    digest : str
+        SHA-256 of the model file, hexadecimal.
+    kind : str
+        ``diagnosis``, ``survival`` or ``allocation``.
+    outcome : dict
+        CodeableConcept of the predicted event.
+    outcome_text : str
+        The event in words.
+    status : str
+        Regulatory status, shown with every result.
+    """
+
+    name: str
+    version: str
+    title: str
+    digest: str
+    kind: str
+    outcome: dict[str, object]
+    outcome_text: str
+    status: str
+
+
+@dataclass(frozen=True)
 class ResultContext:
     """What a result is about: who, when, and from which resource versions.
 
@@ -158,18 +192,24 @@ class ResultContext:
     ----------
     tenant : str
         Name of the EHR the patient belongs to.
+    organization : str
+        Who operates the model.
     patient : str
         Relative reference, ``Patient/{id}``.
     encounter : str or None
         Relative reference, ``Encounter/{id}``.
     index_time : datetime or None
         Time zero of the prediction, with a time zone.
-    inputs : tuple of str
-        Versioned references (``Type/{id}/_history/{version}``) of every resource a value was taken from.
+    sources : tuple of Source
+        Every resource a value was taken from, at the version read.
+    fingerprints : tuple of str
+        Everything the answer depends on; equal fingerprints mean the same result.
     """
 
     tenant: str
+    organization: str
     patient: str
     encounter: str | None
     index_time: datetime | None
-    inputs: tuple[str, ...]
+    sources: tuple[Source, ...]
+    fingerprints: tuple[str, ...]

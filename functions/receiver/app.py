@@ -1,0 +1,20 @@
+"""Lambda handler: FHIR notifications over the HTTP API; authenticated, checked, queued, answered 202."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.receiver.api import Receiver
+from functions.serving.cloud import SecretTenants, SqsQueue, setting
+
+_receiver: Receiver | None = None
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one HTTP API request (payload format 2.0)."""
+    global _receiver  # noqa: PLW0603 - made once, when the environment is there
+    if _receiver is None:
+        _receiver = Receiver(SecretTenants(setting("TENANT_SECRET_PREFIX")), SqsQueue(setting("EVENT_QUEUE_URL")))
+    return _receiver(event, context)

@@ -1,0 +1,210 @@
+"""AWS behind small Protocols: secrets, queues and the ledger, each with an in-memory form for tests.
+
+Clients are made when first used, so that importing this module opens no connection.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+import boto3
+from aws_lambda_powertools.utilities import parameters
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError, TransformParameterError
+
+from fhir_adapter.errors import ConfigurationError
+from fhir_adapter.tenants import Tenant
+from functions.serving.events import Event
+
+__all__ = ["EventQueue", "Ledger", "MemoryLedger", "MemoryQueue", "SecretTenants", "SqsQueue", "TableLedger"]
+
+TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
+SECONDS_FRESH = 300
+SECONDS_UNKNOWN = 30
+KEEP_DAYS = 90
+BATCH = 10
+
+
+class SecretTenants:
+    """Tenants kept as JSON secrets in AWS Secrets Manager, cached for five minutes.
+
+    Parameters
+    ----------
+    prefix : str
+        Secret name before the tenant's name.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._unknown: dict[str, float] = {}
+
+    def get(self, name: str) -> Tenant | None:
+        """Return the tenant, or None when there is no such secret.
+
+        Raises
+        ------
+        ConfigurationError
+            When the secret cannot be read or is no tenant.
+        """
+        if not TENANT_NAME.match(name) or self._unknown.get(name, 0) > time.monotonic():
+            return None
+        try:
+            data = parameters.get_secret(self._prefix + name, transform="json", max_age=SECONDS_FRESH)
+        except TransformParameterError:
+            raise ConfigurationError(f"tenant {name!r}: the secret is not JSON") from None
+        except GetParameterError as error:
+            if "ResourceNotFoundException" not in str(error):
+                raise ConfigurationError(f"tenant {name!r}: the secret cannot be read") from None
+            if len(self._unknown) > 1000:
+                self._unknown.clear()
+            self._unknown[name] = time.monotonic() + SECONDS_UNKNOWN
+            return None
+        tenant = Tenant.from_dict(data)
+        if tenant.name != name:
+            raise ConfigurationError(f"tenant {name!r}: the secret describes another tenant")
+        return tenant
+
+
+class EventQueue(Protocol):
+    """Where events go."""
+
+    def send(self, events: Sequence[Event]) -> None:
+        """Send all of them, or raise."""
+
+
+class QueueError(Exception):
+    """The queue did not take every event."""
+
+
+class SqsQueue:
+    """Events on Amazon SQS."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @cached_property
+    def _client(self) -> Any:
+        return boto3.client("sqs")
+
+    def send(self, events: Sequence[Event]) -> None:
+        """Send in batches of ten.
+
+        Raises
+        ------
+        QueueError
+            When SQS refused one; the others may have been taken, and being sent twice does no harm.
+        """
+        for batch in _batches(events):
+            entries = [{"Id": str(index), "MessageBody": event.to_json()} for index, event in enumerate(batch)]
+            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+            if answer.get("Failed"):
+                raise QueueError(f"the queue refused {len(answer['Failed'])} of {len(batch)} events")
+
+    def send_dead(self, body: str, cause: str, event_id: str) -> None:
+        """Put a message on this (dead-letter) queue with its cause as an attribute."""
+        self._client.send_message(
+            QueueUrl=self._url,
+            MessageBody=body,
+            MessageAttributes={
+                "cause": {"DataType": "String", "StringValue": cause[:1000]},
+                "event": {"DataType": "String", "StringValue": event_id},
+            },
+        )
+
+
+def _batches(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
+    for start in range(0, len(events), BATCH):
+        yield events[start : start + BATCH]
+
+
+class MemoryQueue:
+    """Events in a list."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def send(self, events: Sequence[Event]) -> None:
+        """Append them."""
+        self.events.extend(events)
+
+
+class Ledger(Protocol):
+    """How every event ended, and how far a subscription was swept. Holds no patient data."""
+
+    def record(self, event: Event, entry: Mapping[str, Any]) -> None:
+        """Note how an event ended."""
+
+    def checkpoint(self, tenant: str, subscription: str) -> str | None:
+        """Return the instant up to which a subscription was swept."""
+
+    def advance(self, tenant: str, subscription: str, until: str) -> None:
+        """Move the checkpoint."""
+
+
+class TableLedger:
+    """The ledger in a DynamoDB table with the key ``pk``."""
+
+    def __init__(self, table: str) -> None:
+        self._name = table
+
+    @cached_property
+    def _table(self) -> Any:
+        return boto3.resource("dynamodb").Table(self._name)
+
+    def record(self, event: Event, entry: Mapping[str, Any]) -> None:
+        """Put one item a notification; written again, it is the same item."""
+        item = {
+            "pk": f"event#{event.id}",
+            "tenant": event.tenant,
+            "subscription": event.subscription,
+            "expires": int(time.time()) + KEEP_DAYS * 86_400,
+            **{key: value for key, value in entry.items() if value is not None},
+        }
+        self._table.put_item(Item=item)
+
+    def checkpoint(self, tenant: str, subscription: str) -> str | None:
+        """Return the checkpoint, or None before the first sweep."""
+        item = self._table.get_item(Key={"pk": f"checkpoint#{tenant}#{subscription}"}).get("Item")
+        return str(item["until"]) if item else None
+
+    def advance(self, tenant: str, subscription: str, until: str) -> None:
+        """Put the checkpoint."""
+        self._table.put_item(Item={"pk": f"checkpoint#{tenant}#{subscription}", "until": until})
+
+
+class MemoryLedger:
+    """The ledger in dicts."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, dict[str, Any]] = {}
+        self.checkpoints: dict[tuple[str, str], str] = {}
+
+    def record(self, event: Event, entry: Mapping[str, Any]) -> None:
+        """Keep one entry a notification."""
+        self.entries[event.id] = dict(entry)
+
+    def checkpoint(self, tenant: str, subscription: str) -> str | None:
+        """Return the checkpoint."""
+        return self.checkpoints.get((tenant, subscription))
+
+    def advance(self, tenant: str, subscription: str, until: str) -> None:
+        """Keep the checkpoint."""
+        self.checkpoints[tenant, subscription] = until
+
+
+def setting(name: str) -> str:
+    """Return an environment variable a function cannot do without.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming it.
+    """
+    value = os.environ.get(name)
+    if not value:
+        raise ConfigurationError(f"the environment variable {name} is not set")
+    return value

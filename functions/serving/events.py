@@ -1,0 +1,89 @@
+"""The message between the receiver and a worker: where to look, never what is there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import uuid4
+
+import orjson
+
+from functions.serving.errors import EventRejected
+
+__all__ = ["Event", "new_event"]
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """One queue message.
+
+    Parameters
+    ----------
+    id : str
+        UUID of this notification.
+    tenant, subscription : str
+        Who sent it, on which subscription.
+    kind : str
+        ``focus``: answer for one resource. ``sweep``: find what changed.
+    focus : str or None
+        ``Type/id``.
+    version : str or None
+        Version that was notified.
+    patient : str or None
+        ``Patient/id``, a hint that saves a round trip.
+    received : str
+        When the notification arrived, ISO 8601 with a time zone.
+    """
+
+    id: str
+    tenant: str
+    subscription: str
+    kind: Literal["focus", "sweep"]
+    focus: str | None
+    version: str | None
+    patient: str | None
+    received: str
+
+    def to_json(self) -> str:
+        """Return the message body."""
+        return orjson.dumps({"v": VERSION, **asdict(self)}).decode()
+
+    @classmethod
+    def from_json(cls, body: str) -> Event:
+        """Read a message body.
+
+        Raises
+        ------
+        EventRejected
+            When it is not one of ours.
+        """
+        try:
+            data = orjson.loads(body)
+            if data.pop("v") != VERSION:
+                raise EventRejected("the message has a version this function does not know")
+            event = cls(**data)
+            datetime.fromisoformat(event.received)
+        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
+            raise EventRejected("the message is not an event of the receiver") from None
+        if event.kind not in ("focus", "sweep") or (event.kind == "focus" and not event.focus):
+            raise EventRejected("the message names neither a focus nor a sweep")
+        return event
+
+    def age_ms(self, now: datetime) -> int:
+        """Milliseconds since the notification arrived."""
+        return max(0, round((now - datetime.fromisoformat(self.received)).total_seconds() * 1000))
+
+
+def new_event(
+    tenant: str,
+    subscription: str,
+    kind: Literal["focus", "sweep"],
+    focus: str | None = None,
+    version: str | None = None,
+    patient: str | None = None,
+) -> Event:
+    """Return an event received now."""
+    return Event(str(uuid4()), tenant, subscription, kind, focus, version, patient, datetime.now(UTC).isoformat())

@@ -1,0 +1,211 @@
+"""What every model function does with an SQS batch: answer, retry, or put aside with the cause.
+
+Powertools Batch reports partial failures, Idempotency (DynamoDB) answers a repeated event from its record. An
+event that failed for the last time, or can never succeed, goes to the dead-letter queue with its cause as an
+attribute, from where ``bedside redrive`` sends it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fhir_adapter.client import FhirClient
+from fhir_adapter.errors import ConfigurationError, FhirRejected, FhirUnavailable, InvalidResourceError
+from fhir_adapter.tenants import SubscriptionEntry, Tenant
+from functions.serving.cloud import QueueError, SecretTenants, SqsQueue, TableLedger, setting
+from functions.serving.errors import EventRejected
+from functions.serving.events import Event
+from functions.serving.package import ModelPackage
+from functions.serving.sweep import sweep
+from functions.serving.worker import Predict, answer_event
+
+__all__ = ["ModelFunction"]
+
+# For the last: an event that another copy of the function is answering just now is tried again later.
+TRY_AGAIN = (FhirUnavailable, QueueError, BotoCoreError, ClientError, IdempotencyAlreadyInProgressError)
+NEVER = (EventRejected, FhirRejected, InvalidResourceError, ConfigurationError)
+REMEMBER_SECONDS = 3600
+
+
+def anonymous(reference: str | None) -> str:
+    """Return a short one-way form of a reference, fit for logs."""
+    return hashlib.sha256((reference or "").encode()).hexdigest()[:12]
+
+
+def open_client(tenant: Tenant) -> FhirClient:
+    """Open the FHIR client of a tenant."""
+    return FhirClient(tenant.fhir_base, tenant.token)
+
+
+class ModelFunction:
+    """The Lambda handler of one model.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model's contract.
+    predict : callable
+        Features to Prediction.
+    connect : callable, optional
+        Opens the FHIR client of a tenant; one is kept per tenant.
+    """
+
+    def __init__(
+        self, package: ModelPackage, predict: Predict, connect: Callable[[Tenant], FhirClient] | None = None
+    ) -> None:
+        self.package = package
+        self._predict = predict
+        self._connect = connect or open_client
+        self._clients: dict[tuple[str, str | None], FhirClient] = {}
+        self._logger = Logger()
+        self._metrics = Metrics()
+        self._processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+    @cached_property
+    def _tenants(self) -> SecretTenants:
+        return SecretTenants(setting("TENANT_SECRET_PREFIX"))
+
+    @cached_property
+    def _queue(self) -> SqsQueue:
+        return SqsQueue(setting("EVENT_QUEUE_URL"))
+
+    @cached_property
+    def _dead_letters(self) -> SqsQueue:
+        return SqsQueue(setting("DEAD_LETTER_QUEUE_URL"))
+
+    @cached_property
+    def _ledger(self) -> TableLedger:
+        return TableLedger(setting("LEDGER_TABLE"))
+
+    @cached_property
+    def _idempotency(self) -> IdempotencyConfig:
+        return IdempotencyConfig(event_key_jmespath="key", expires_after_seconds=REMEMBER_SECONDS)
+
+    @cached_property
+    def _answer_once(self) -> Any:
+        """`_answer`, remembered by (tenant, focus, version, model digest)."""
+        return idempotent_function(
+            data_keyword_argument="job",
+            persistence_store=DynamoDBPersistenceLayer(table_name=setting("IDEMPOTENCY_TABLE")),
+            config=self._idempotency,
+        )(self._answer)
+
+    def __call__(self, event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
+        """Answer an SQS batch; returns the items to be tried again."""
+        self._idempotency.register_lambda_context(context)
+        try:
+            return process_partial_response(
+                event=event, record_handler=self._record, processor=self._processor, context=context
+            )
+        finally:
+            self._metrics.flush_metrics()
+
+    def _record(self, record: SQSRecord) -> None:
+        """Answer one message. An exception that leaves here sends the message back to the queue."""
+        try:
+            event = Event.from_json(record.body)
+        except EventRejected as error:
+            self._dead_letters.send_dead(record.body, str(error), record.message_id)
+            self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
+            return
+        last = int(record.attributes.approximate_receive_count or 1) >= int(os.environ.get("MAX_RECEIVE_COUNT", "5"))
+        try:
+            self._handle(event)
+        except NEVER as error:
+            self._put_aside(event, record.body, error)
+        except TRY_AGAIN as error:
+            self._again_or_aside(event, record.body, error, last)
+        except Exception as error:  # noqa: BLE001 - the handler's edge: nothing may be lost, and the cause is kept
+            self._again_or_aside(event, record.body, error, last)
+
+    def _again_or_aside(self, event: Event, body: str, error: Exception, last: bool) -> None:
+        if not last:
+            self._logger.warning("event goes back to the queue", event_id=event.id, cause=type(error).__name__)
+            self._metrics.add_metric("Retries", MetricUnit.Count, 1)
+            raise error
+        self._put_aside(event, body, error)
+
+    def _put_aside(self, event: Event, body: str, error: Exception) -> None:
+        """Dead-letter with the cause. Unknown errors are named by type only: their texts may quote a record."""
+        known = isinstance(error, (*NEVER, FhirUnavailable, QueueError))
+        cause = f"{type(error).__name__}: {error}" if known else type(error).__name__
+        self._dead_letters.send_dead(body, cause, event.id)
+        self._logger.error("event put aside", event_id=event.id, tenant=event.tenant, cause=cause)
+        self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
+        self._close(event, {"outcome": "failed", "reason": type(error).__name__, "cause": cause})
+
+    def _handle(self, event: Event) -> None:
+        tenant, subscription = self._origin(event)
+        if event.kind == "sweep":
+            found = sweep(event, subscription, self._client(tenant), self._queue, self._ledger)
+            self._close(event, {"outcome": "sweep", "found": found})
+            return
+        key = [event.tenant, event.focus, event.version or event.id, self.package.identity.digest]
+        job = {"key": "|".join(map(str, key)), "event": asdict(event)}
+        answered = self._answer_once(job=job)
+        entry = {name: answered[name] for name in ("outcome", "result", "reason", "written")}
+        if answered["event_id"] != event.id:
+            entry |= {"outcome": "duplicate", "written": 0}
+        self._close(event, entry)
+
+    def _answer(self, job: dict[str, Any]) -> dict[str, Any]:
+        event = Event(**job["event"])
+        tenant, _ = self._origin(event)
+        outcome = answer_event(event, tenant, self._client(tenant), self.package, self._predict)
+        return {**asdict(outcome), "event_id": event.id}
+
+    def _origin(self, event: Event) -> tuple[Tenant, SubscriptionEntry]:
+        tenant = self._tenants.get(event.tenant)
+        subscription = tenant.subscriptions.get(event.subscription) if tenant else None
+        if tenant is None or subscription is None:
+            raise EventRejected("the event's tenant or subscription is not known any more")
+        return tenant, subscription
+
+    def _client(self, tenant: Tenant) -> FhirClient:
+        key = (tenant.fhir_base, tenant.token)
+        if key not in self._clients:
+            self._clients[key] = self._connect(tenant)
+        return self._clients[key]
+
+    def _close(self, event: Event, entry: dict[str, Any]) -> None:
+        """Write the ledger, the metrics and one log line without patient data."""
+        now = datetime.now(UTC)
+        latency = event.age_ms(now)
+        entry = {
+            "model": self.package.identity.name,
+            "latency_ms": latency,
+            "finished": now.isoformat(),
+            **entry,
+        }
+        self._ledger.record(event, entry)
+        outcome = str(entry["outcome"])
+        self._metrics.add_metric(outcome.capitalize(), MetricUnit.Count, 1)
+        self._metrics.add_metric("Latency", MetricUnit.Milliseconds, latency)
+        self._logger.info(
+            "event answered",
+            event_id=event.id,
+            tenant=event.tenant,
+            focus=anonymous(event.focus),
+            outcome=outcome,
+            reason=entry.get("reason"),
+            latency_ms=latency,
+        )

@@ -1,0 +1,54 @@
+"""The arrows of the house: who may import whom, and what the serving path never loads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = ("fhir_adapter", "functions", "infra")
+TRAINING = {"sklearn", "sksurv", "pandas", "scipy", "torch", "joblib", "pickle_compat", "matplotlib", "lifelines"}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    return {name for name in imports(path) if name.split(".")[0] in OURS}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "fhir_adapter").rglob("*.py")), ids=lambda path: path.name)
+def test_the_adapter_knows_no_model_and_no_cloud(path: Path) -> None:
+    assert {name for name in ours(path) if not name.startswith("fhir_adapter")} == set()
+    assert not {name.split(".")[0] for name in imports(path)} & {"boto3", "botocore", "aws_lambda_powertools"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "functions").rglob("*.py")), ids=lambda path: str(path)[-40:])
+def test_functions_share_only_serving(path: Path) -> None:
+    own = path.relative_to(ROOT / "functions").parts[0]
+    allowed = ("fhir_adapter", "functions.serving", f"functions.{own}")
+    assert {name for name in ours(path) if not name.startswith(allowed)} == set()
+
+
+@pytest.mark.parametrize("module", ["functions.receiver.app", "functions.survival.app"])
+def test_serving_never_loads_what_trains(module: str) -> None:
+    code = (
+        f"import sys, {module}; loaded = {{name.split('.')[0] for name in sys.modules}};"
+        f"print(*sorted(loaded & {TRAINING!r}))"
+    )
+    environment = {"PATH": "", "POWERTOOLS_METRICS_NAMESPACE": "Bedside", "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
+    )
+    assert run.stdout.strip() == ""
