@@ -7,7 +7,6 @@ attribute, from where ``bedside redrive`` sends it again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -44,11 +43,6 @@ __all__ = ["ModelFunction"]
 TRY_AGAIN = (FhirUnavailable, QueueError, BotoCoreError, ClientError, IdempotencyAlreadyInProgressError)
 NEVER = (EventRejected, FhirRejected, InvalidResourceError, ConfigurationError)
 REMEMBER_SECONDS = 3600
-
-
-def anonymous(reference: str | None) -> str:
-    """Return a short one-way form of a reference, fit for logs."""
-    return hashlib.sha256((reference or "").encode()).hexdigest()[:12]
 
 
 def open_client(tenant: Tenant) -> FhirClient:
@@ -118,6 +112,12 @@ class ModelFunction:
             )
         finally:
             self._metrics.flush_metrics()
+
+    def close(self) -> None:
+        """Close the connections to the EHRs; Lambda ends without it, a process that goes on should not."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
 
     def _record(self, record: SQSRecord) -> None:
         """Answer one message. An exception that leaves here sends the message back to the queue."""
@@ -204,7 +204,6 @@ class ModelFunction:
             "event answered",
             event_id=event.id,
             tenant=event.tenant,
-            focus=anonymous(event.focus),
             outcome=outcome,
             reason=entry.get("reason"),
             latency_ms=latency,

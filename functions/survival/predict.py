@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fhir_adapter.features import AgeInput, ConditionInput, Features, ObservationInput, Value
+from fhir_adapter.features import AgeInput, Features, ObservationInput, SexInput, Value
 from fhir_adapter.prediction import Contribution, Prediction, RiskAtHorizon, SurvivalCurve
 from functions.serving.package import Curve, ModelPackage
 from functions.serving.session import Float64, OnnxModel
@@ -85,20 +85,21 @@ def _curve(grid: Curve | None, times: Float64, survival: Float64) -> SurvivalCur
 
 def _contributions(features: Features, effects: Float64, imputed: Float64) -> tuple[Contribution, ...]:
     named = [
-        Contribution(value.input.name, value.input.display, describe(value, float(used)), float(effect))
+        Contribution(value.input.name, *describe(value, float(used)), float(effect))
         for value, effect, used in zip(features.values, effects, imputed, strict=True)
     ]
     return tuple(sorted(named, key=lambda item: -abs(item.effect)))
 
 
-def describe(value: Value, used: float) -> str:
-    """Return a value in words: with its unit, present or absent, and whether it was assumed."""
+def describe(value: Value, used: float) -> tuple[str, str]:
+    """Return an input and its value in words: with its unit, present or absent, and whether it was assumed."""
+    display = value.input.display
     if isinstance(value.input, ObservationInput):
         text = f"{used:.4g} {value.input.unit}"
     elif isinstance(value.input, AgeInput):
         text = f"{used:.0f} years"
-    elif isinstance(value.input, ConditionInput):
-        text = "present" if used >= 0.5 else "absent"
+    elif isinstance(value.input, SexInput):
+        display, text = "Sex", "female" if used >= 0.5 else "male"
     else:
-        text = "yes" if used >= 0.5 else "no"
-    return f"{text} (not on record, assumed)" if math.isnan(value.value) else text
+        text = "present" if used >= 0.5 else "absent"
+    return display, f"{text} (not on record, assumed)" if math.isnan(value.value) else text

@@ -54,6 +54,7 @@ def test_imputed_values_are_said_to_be_assumed() -> None:
     assert words["bmi"].endswith("kg/m2 (not on record, assumed)")
     assert words["q_wave_mi"] in ("absent (not on record, assumed)", "present (not on record, assumed)")
     assert words["age"] == "75 years"
+    assert words["female"] == "female"
     assert words["heart_rate"] == "96 /min"
     assert words["congestive_heart_failure"] == "present"
 

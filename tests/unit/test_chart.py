@@ -1,0 +1,106 @@
+"""The survival curve as SVG."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+
+from infra.local.chart import Curve, bar_svg, mean_curve, survival_svg, swatch_svg
+
+SVG = "{http://www.w3.org/2000/svg}"
+FIVE_YEARS = Curve(7, tuple(100 * 0.995**week for week in range(263)))
+TWO_MONTHS = Curve(1, tuple(100.0 - day for day in range(61)))
+
+
+def parsed(markup: str) -> ElementTree.Element:
+    # str() first: replacing inside Markup would escape the replacement
+    return ElementTree.fromstring(str(markup).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+
+
+def drawn(curve: Curve, **more: object) -> ElementTree.Element:
+    return parsed(survival_svg(curve, title="Title", description="Description", **more))  # type: ignore[arg-type]
+
+
+def texts(root: ElementTree.Element) -> list[str]:
+    return [element.text or "" for element in root.iter(f"{SVG}text")]
+
+
+def corners(path: str) -> list[tuple[float, float]]:
+    """The corners of a path made of M, H and V."""
+    points, x, y = [], 0.0, 0.0
+    for command, arguments in re.findall(r"([MHV])([-\d. ]+)", path):
+        numbers = [float(number) for number in arguments.split()]
+        if command == "M":
+            x, y = numbers
+        elif command == "H":
+            x = numbers[0]
+        else:
+            y = numbers[0]
+        points.append((x, y))
+    return points
+
+
+def test_axes_are_named_in_years_or_days_and_percent() -> None:
+    years = texts(drawn(FIVE_YEARS))
+    assert [text for text in years if text.endswith("%")] == ["0%", "25%", "50%", "75%", "100%"]
+    assert [text for text in years if text.isdigit()] == ["0", "1", "2", "3", "4", "5"]
+    assert "Years since admission" in years
+    days = texts(drawn(TWO_MONTHS))
+    assert "Days since admission" in days
+    assert [text for text in days if text.isdigit()] == ["0", "7", "14", "21", "28", "35", "42", "49", "56"]
+
+
+def test_the_curve_never_rises_and_stays_inside_the_drawing() -> None:
+    root = drawn(FIVE_YEARS, reference=TWO_MONTHS, marks=[(365, 70.0), (9999, 10.0)])
+    _, _, width, height = (float(number) for number in root.attrib["viewBox"].split())
+    for kind in ("patient", "reference"):
+        path = next(element for element in root.iter(f"{SVG}path") if element.get("class") == kind)
+        points = corners(path.attrib["d"])
+        assert all(0 <= x <= width and 0 <= y <= height for x, y in points)
+        assert points == sorted(points, key=lambda point: point[0])
+        assert all(later[1] >= earlier[1] for earlier, later in pairwise(points))
+    assert len(list(root.iter(f"{SVG}circle"))) == 1
+
+
+def test_a_screen_reader_gets_title_and_description_and_nothing_breaks_out() -> None:
+    markup = survival_svg(FIVE_YEARS, title="<b>&", description='"><script>alert(1)</script>')
+    root = parsed(markup)
+    assert root.get("role") == "img"
+    names = {element.get("id"): element.text for element in root if element.tag in (f"{SVG}title", f"{SVG}desc")}
+    assert names == {"curve-title": "<b>&", "curve-desc": '"><script>alert(1)</script>'}
+    assert root.get("aria-labelledby") == "curve-title curve-desc"
+
+
+def test_nothing_a_strict_content_security_policy_would_block() -> None:
+    for markup in (survival_svg(FIVE_YEARS, title="", description=""), bar_svg(30), swatch_svg("patient")):
+        root = parsed(markup)
+        for element in root.iter():
+            assert element.tag not in (f"{SVG}script", f"{SVG}style", f"{SVG}image", f"{SVG}foreignObject")
+            assert not [name for name in element.attrib if name == "style" or name.startswith("on") or "href" in name]
+
+
+@pytest.mark.parametrize(("percent", "width"), [(0, "0.0"), (36.84, "36.8"), (130, "100.0"), (-1, "0.0")])
+def test_a_bar_is_as_long_as_its_percentage(percent: float, width: str) -> None:
+    fill = parsed(bar_svg(percent))[1]
+    assert fill.get("width") == width
+
+
+def test_the_mean_reaches_as_far_as_all_curves_do() -> None:
+    mean = mean_curve([Curve(7, (100, 80, 60)), Curve(7, (100, 90))])
+    assert mean == Curve(7, (100, 85))
+    assert mean_curve([]) is None
+
+
+def test_a_curve_is_a_step_function() -> None:
+    curve = Curve(7, (100, 80, 60))
+    assert [curve.at(day) for day in (0, 6.9, 7, 13, 14, 100)] == [100, 100, 80, 80, 60, 60]
+    assert curve.days == 14
+
+
+@pytest.mark.parametrize("wrong", [(0, (100,)), (7, ()), (7, (100, 101)), (7, (100, -1))])
+def test_refuses_what_is_no_survival_curve(wrong: tuple[float, tuple[float, ...]]) -> None:
+    with pytest.raises(ValueError, match=r"step|points|percent"):
+        Curve(*wrong)
