@@ -113,9 +113,7 @@ def test_bundles_are_valid_and_the_admission_comes_last(patient: Any) -> None:
 def test_two_of_the_cohort_lack_a_required_input() -> None:
     cohort = draw_cohort(reference=REFERENCE)
     refused = [patient.patient_id for patient in cohort if read_back(patient.bundle()) is None]
-    lacking = [
-        patient.patient_id for patient in cohort if not {"heart_rate", "systolic_bp"} <= set(patient.values)
-    ]
+    lacking = [patient.patient_id for patient in cohort if not {"heart_rate", "systolic_bp"} <= set(patient.values)]
     assert len(cohort) == DEFAULT_SIZE
     assert refused == lacking
     assert len(refused) == 2

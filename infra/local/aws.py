@@ -1,0 +1,143 @@
+"""The twin's cloud: moto's server with the queues, tables, bucket and secret the functions expect."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+
+from infra.local.server import LOOPBACK
+
+REGION = "eu-central-1"
+QUEUE = "bedside-events"
+DEAD_LETTER_QUEUE = "bedside-events-dead-letters"
+IDEMPOTENCY_TABLE = "bedside-idempotency"
+LEDGER_TABLE = "bedside-ledger"
+BUCKET = "bedside-twin"
+SECRET_PREFIX = "bedside/tenants/"  # noqa: S105 - a name
+MAX_RECEIVE_COUNT = 5
+
+
+class LocalAws:
+    """moto on 127.0.0.1, with what the templates would have created.
+
+    moto keeps one account per process, so a process runs one of these at a time.
+
+    Parameters
+    ----------
+    visibility_timeout : int
+        Seconds until an event whose handling failed is tried again.
+    """
+
+    def __init__(self, visibility_timeout: int = 30) -> None:
+        self._visibility_timeout = visibility_timeout
+        self._server: ThreadedMotoServer | None = None
+        self.endpoint = ""
+        self.queue_url = ""
+        self.dead_letter_queue_url = ""
+
+    def start(self) -> None:
+        """Start the server on a free port and create everything, from nothing."""
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self._server = ThreadedMotoServer(ip_address=LOOPBACK, port=0, verbose=False)
+        self._server.start()
+        host, port = self._server.get_host_and_port()
+        self.endpoint = f"http://{host}:{port}"
+        self._forget()
+        self._create_queues()
+        self._create_tables()
+        s3 = self.client("s3")
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.close()
+
+    def stop(self) -> None:
+        """Stop the server; everything in it is gone."""
+        if self._server is not None:
+            self._server.stop()
+            if self._server._server is not None:
+                self._server._server.server_close()
+            self._server = None
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of this cloud; close it after use."""
+        session: Any = boto3.session.Session()
+        return session.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id="twin",
+            aws_secret_access_key="twin",  # noqa: S106 - moto takes any
+            config=Config(retries={"max_attempts": 2}, connect_timeout=5, read_timeout=30, proxies={}),
+        )
+
+    def put_tenant(self, tenant: str, description: Mapping[str, object]) -> None:
+        """Store what the functions may know of a tenant, under ``bedside/tenants/{tenant}``."""
+        secretsmanager = self.client("secretsmanager")
+        try:
+            secretsmanager.create_secret(Name=SECRET_PREFIX + tenant, SecretString=json.dumps(description))
+        except secretsmanager.exceptions.ResourceExistsException:
+            secretsmanager.put_secret_value(SecretId=SECRET_PREFIX + tenant, SecretString=json.dumps(description))
+        finally:
+            secretsmanager.close()
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables of the functions."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "twin",
+            "AWS_SECRET_ACCESS_KEY": "twin",
+            "EVENT_QUEUE_URL": self.queue_url,
+            "DEAD_LETTER_QUEUE_URL": self.dead_letter_queue_url,
+            "IDEMPOTENCY_TABLE": IDEMPOTENCY_TABLE,
+            "LEDGER_TABLE": LEDGER_TABLE,
+            "TENANT_SECRET_PREFIX": SECRET_PREFIX,
+            "MAX_RECEIVE_COUNT": str(MAX_RECEIVE_COUNT),
+            "POWERTOOLS_METRICS_NAMESPACE": "Bedside",
+            "POWERTOOLS_SERVICE_NAME": "bedside",
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
+
+    def _forget(self) -> None:
+        """Drop what an earlier server in this process left behind."""
+        import urllib.request
+
+        request = urllib.request.Request(f"{self.endpoint}/moto-api/reset", method="POST")  # noqa: S310
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=10):
+            pass
+
+    def _create_queues(self) -> None:
+        sqs = self.client("sqs")
+        dead = sqs.create_queue(QueueName=DEAD_LETTER_QUEUE, Attributes={"MessageRetentionPeriod": "1209600"})
+        self.dead_letter_queue_url = dead["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=dead["QueueUrl"], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        redrive = {"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT}
+        self.queue_url = sqs.create_queue(
+            QueueName=QUEUE,
+            Attributes={
+                "VisibilityTimeout": str(self._visibility_timeout),
+                "RedrivePolicy": json.dumps(redrive),
+            },
+        )["QueueUrl"]
+        sqs.close()
+
+    def _create_tables(self) -> None:
+        dynamodb = self.client("dynamodb")
+        for table, key, expires in ((IDEMPOTENCY_TABLE, "id", "expiration"), (LEDGER_TABLE, "pk", "expires")):
+            dynamodb.create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+            dynamodb.update_time_to_live(
+                TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": expires}
+            )
+        dynamodb.close()

@@ -1,0 +1,290 @@
+"""A hospital and its cloud on one machine.
+
+::
+
+    SekmetEhr --rest-hook--> Gateway -> receiver -> SQS (moto) -> QueuePoller -> survival worker --FHIR--> SekmetEhr
+        ^                                                                                              |
+        +------------------------------------- Pages (read only) <-------------------------------------+
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, cast
+
+import httpx
+
+from infra.local.aws import LEDGER_TABLE, REGION, LocalAws
+from infra.local.deadletters import DeadLetter, put_back, read_dead_letters
+from infra.local.ehr import Ehr, SekmetEhr
+from infra.local.emulator import EmulatedFunction
+from infra.local.functions import LOG, InProcessFunction, LambdaFunction
+from infra.local.gateway import Gateway
+from infra.local.pages import Pages
+from infra.local.poller import QueuePoller
+from infra.local.server import ThreadedServer, bind
+from infra.local.subscriptions import CRITERIA, SUBSCRIPTION, rest_hook, topic_based
+
+TENANT = "twin"
+NAME = "admissions"
+RECEIVER = "functions.receiver.app.handler"
+WORKER = "functions.survival.app.handler"
+JSON = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
+
+
+class TwinError(RuntimeError):
+    """Something in the twin did not do what it should; says what."""
+
+
+class Twin:
+    """The whole twin, as a context manager.
+
+    Parameters
+    ----------
+    data_dir : Path
+        Where the EHR keeps its data (``ehr/``) and the functions their log (``functions.log``). The cloud
+        side forgets everything at the end.
+    page_port, gateway_port, ehr_port : int, optional
+        Ports on 127.0.0.1; free ones by default.
+    lambda_emulator : bool
+        Run the functions in AWS's own runtime emulator instead of in this process.
+    ehr : Ehr, optional
+        Another FHIR server instead of sekmet.
+    receiver, worker : LambdaFunction, optional
+        Other functions instead of Bedside's; started and stopped here.
+    visibility_timeout : int
+        Seconds until an event whose handling failed is tried again.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        page_port: int | None = None,
+        *,
+        gateway_port: int | None = None,
+        ehr_port: int | None = None,
+        lambda_emulator: bool = False,
+        ehr: Ehr | None = None,
+        receiver: LambdaFunction | None = None,
+        worker: LambdaFunction | None = None,
+        visibility_timeout: int = 60,
+    ) -> None:
+        self.data_dir = data_dir
+        self.ehr: Ehr = ehr or SekmetEhr(data_dir / "ehr", ehr_port)
+        self.aws = LocalAws(visibility_timeout)
+        self.secret = secrets.token_urlsafe(32)
+        self._ports = (page_port, gateway_port)
+        self._emulated = lambda_emulator
+        self._given = (receiver, worker)
+        self._stack = ExitStack()
+        self.environment: dict[str, str] = {}
+        self.gateway_url = ""
+        self.page_url = ""
+        self.fhir: httpx.Client
+        self.gateway: Gateway
+        self.poller: QueuePoller
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start(self, stack: ExitStack) -> None:
+        """Start everything; what is started later is stopped earlier, and the EHR before what it notifies."""
+        page_port, gateway_port = self._ports
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        LOG.target = stack.enter_context((self.data_dir / "functions.log").open("a", encoding="utf-8"))
+        stack.callback(setattr, LOG, "target", None)
+        self.aws.start()
+        stack.callback(self.aws.stop)
+        self.environment = self.aws.environment()
+        receiver, worker = self._functions(stack)
+        self.gateway = Gateway(receiver.invoke)
+        self.gateway_url = _serve(self.gateway.app, gateway_port, stack)
+        self.ehr.start()
+        stack.callback(self.ehr.stop)
+        self.aws.put_tenant(TENANT, self._tenant())
+        self.fhir = stack.enter_context(self._client())
+        self.page_url = _serve(Pages(stack.enter_context(self._client())).app, page_port, stack)
+        self._sqs = self.aws.client("sqs")
+        stack.callback(self._sqs.close)
+        self._dynamodb = self.aws.client("dynamodb")
+        stack.callback(self._dynamodb.close)
+        self.poller = QueuePoller(self.aws.client("sqs"), self.aws.queue_url, worker, REGION)
+        stack.callback(self.poller.stop)
+        self.poller.start()
+
+    def _functions(self, stack: ExitStack) -> tuple[LambdaFunction, LambdaFunction]:
+        receiver, worker = self._given
+        functions = (receiver or self._function(RECEIVER), worker or self._function(WORKER))
+        for function in functions:
+            stack.callback(function.stop)
+            try:
+                function.start()
+            except Exception as error:  # the edge: initialising a function runs any code
+                raise TwinError(f"a function did not start: {type(error).__name__}: {error}") from error
+        return functions
+
+    def _function(self, handler: str) -> LambdaFunction:
+        if self._emulated:
+            return EmulatedFunction(handler, self.environment)
+        return InProcessFunction(handler, self.environment)
+
+    def _client(self) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.ehr.token}", **JSON}
+        return httpx.Client(base_url=self.ehr.base_url, headers=headers, timeout=60.0, trust_env=False)
+
+    def _tenant(self) -> dict[str, object]:
+        """What the functions may know of this hospital."""
+        return {
+            "name": TENANT,
+            "fhir_base": self.ehr.base_url,
+            "auth": {"type": "bearer", "token": self.ehr.token},
+            "organization": "Bedside twin",
+            "allow_private": True,
+            "subscriptions": {
+                NAME: {
+                    "secret": self.secret,
+                    "criteria": CRITERIA,
+                    "reference": f"Subscription/{SUBSCRIPTION}",
+                    "models": ["whas500"],
+                }
+            },
+        }
+
+    @property
+    def endpoint(self) -> str:
+        """Where the EHR sends notifications."""
+        return f"{self.gateway_url}/notify/{TENANT}/{NAME}"
+
+    def post_bundle(self, bundle: dict[str, Any]) -> dict[str, Any]:
+        """Have the EHR process a Bundle.
+
+        Raises
+        ------
+        TwinError
+            The EHR refused it.
+        """
+        response = self.fhir.post("", json=bundle)
+        if response.status_code >= 300:
+            raise TwinError(f"the EHR refused a Bundle with status {response.status_code}")
+        return cast(dict[str, Any], response.json())
+
+    def register_subscription(
+        self, *, backport: Literal["empty", "id-only", "full-resource"] | None = None, timeout: float = 30.0
+    ) -> None:
+        """Put the Subscription into the EHR and wait until it is active.
+
+        Parameters
+        ----------
+        backport : str, optional
+            Topic-based (Subscriptions R5 Backport) with this payload content, instead of R4 criteria.
+        timeout : float
+            Seconds to wait.
+
+        Raises
+        ------
+        TwinError
+            The EHR refused it, or it did not become active.
+        """
+        where = (self.endpoint, self.secret)
+        subscription = topic_based(*where, backport) if backport else rest_hook(*where)
+        path = f"Subscription/{SUBSCRIPTION}"
+        response = self.fhir.put(path, json=subscription)
+        if response.status_code >= 300:
+            raise TwinError(f"the EHR refused the Subscription with status {response.status_code}")
+        deadline = time.monotonic() + timeout
+        while True:
+            stored = self.fhir.get(path).json()
+            if stored.get("status") == "active":
+                return
+            if stored.get("status") == "error" or time.monotonic() > deadline:
+                raise TwinError(f"the Subscription is {stored.get('status')}: {stored.get('error', 'no reason given')}")
+            time.sleep(0.05)
+
+    def ping(self) -> None:
+        """Send the empty notification that asks for a sweep: what an EHR sends when it names nothing.
+
+        Raises
+        ------
+        TwinError
+            The receiver did not take it.
+        """
+        headers = {"Authorization": f"Bearer {self.secret}"}
+        response = httpx.post(self.endpoint, headers=headers, timeout=30.0, trust_env=False)
+        if response.status_code != 202:
+            raise TwinError(f"the receiver answered an empty notification with status {response.status_code}")
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Return how every event ended, one item each, as plain values."""
+        from boto3.dynamodb.types import TypeDeserializer
+
+        plain = TypeDeserializer()
+        items: list[dict[str, Any]] = []
+        for page in self._dynamodb.get_paginator("scan").paginate(TableName=LEDGER_TABLE):
+            items += [{name: plain.deserialize(value) for name, value in item.items()} for item in page["Items"]]
+        return [item for item in items if str(item["pk"]).startswith("event#")]
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Return the dead letters; they stay where they are."""
+        letters = read_dead_letters(self._sqs, self.aws.dead_letter_queue_url)
+        put_back(self._sqs, self.aws.dead_letter_queue_url, letters)
+        return letters
+
+    def waiting(self) -> int:
+        """Return the number of events queued or being handled."""
+        return self._count(self.aws.queue_url)
+
+    def dead_letter_count(self) -> int:
+        """Return the number of dead letters."""
+        return self._count(self.aws.dead_letter_queue_url)
+
+    def drain(self, timeout: float = 60.0, expected: int = 0, watch: Callable[[], None] | None = None) -> bool:
+        """Wait until every event is answered.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait.
+        expected : int
+            Number of events that must be in the ledger, at least.
+        watch : callable, optional
+            Called between two looks.
+
+        Returns
+        -------
+        bool
+            False when the time was up first: notifications get lost.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            if self.waiting() == 0 and len(self.ledger()) >= expected:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            if watch is not None:
+                watch()
+            time.sleep(0.25)
+
+    def _count(self, queue_url: str) -> int:
+        names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
+        found = self._sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
+        return sum(int(found.get(name, 0)) for name in names)
+
+
+def _serve(app: Any, port: int | None, stack: ExitStack) -> str:
+    server = ThreadedServer(app, bind(port))
+    stack.callback(server.stop)
+    server.start()
+    return server.url
