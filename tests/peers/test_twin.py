@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from fhir_adapter.codes import MODEL_TAG
 from infra.cli import redrive
 from infra.local.bundles import patient_bundle
 from infra.local.cohort import draw_cohort
@@ -90,6 +91,24 @@ def test_a_missing_measurement_becomes_a_recorded_abstention(twin: Twin) -> None
     assert results(twin, "RiskAssessment", "abstained") == []
     recorded = [item for item in results(twin, "Observation", "abstained") if "dataAbsentReason" in item]
     assert len(recorded) == 1
+
+
+def test_everything_written_is_valid_as_the_ehr_gives_it_back(twin: Twin) -> None:
+    require_peer("fhirkit-rs", module="fhirkit")
+    import fhirkit
+
+    from fhir_adapter.evidence import check
+
+    admit(twin, "valid")
+    admit(twin, "valid-abstained", systolic_bp=None)
+    query = {"_tag": f"{MODEL_TAG}|whas500", "_count": "200"}
+    kinds = ("Device", "Observation", "RiskAssessment", "Provenance")
+    found = {kind: [entry["resource"] for entry in twin.fhir.get(kind, params=query).json()["entry"]] for kind in kinds}
+    assert len(found["Device"]) == 1
+    assert len(found["Provenance"]) == len(found["Observation"]) > len(found["RiskAssessment"]) > 0
+    for resource in (item for items in found.values() for item in items):
+        assert fhirkit.validate(resource) == []
+        check(resource)
 
 
 def test_an_empty_notification_finds_everything_answered(twin: Twin) -> None:
