@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         with terminable(), Twin(args.data, ehr_port=args.port, lambda_emulator=args.lambda_emulator) as twin:
             twin.register_subscription(backport="id-only" if args.backport else None)
+            _environment_file(twin).write_text(json.dumps({"Parameters": twin.environment}, indent=1), encoding="utf-8")
             sys.stdout.write(json.dumps(_addresses(twin)) + "\n" if args.json else _told(twin))
             sys.stdout.flush()
             stay()
@@ -49,6 +50,11 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"The twin could not run: {error}\n")
         return 1
     return 0
+
+
+def _environment_file(twin: Twin) -> Path:
+    """Return where ``sam local invoke --env-vars`` finds the functions' environment."""
+    return twin.data_dir / "env.json"
 
 
 def _addresses(twin: Twin) -> dict[str, object]:
@@ -60,6 +66,7 @@ def _addresses(twin: Twin) -> dict[str, object]:
         "page": twin.page_url,
         "aws": twin.aws.endpoint,
         "functions_log": str(twin.data_dir / "functions.log"),
+        "environment_file": str(_environment_file(twin)),
         "environment": twin.environment,
     }
 
@@ -74,6 +81,7 @@ def _told(twin: Twin) -> str:
         f"Page                 {addresses['page']}",
         f"AWS stand-in         {addresses['aws']}",
         f"Functions' log       {addresses['functions_log']}",
+        f"For sam local        {addresses['environment_file']}",
         "",
         "Environment of the functions (for the AWS CLI, bedside redrive and the like):",
         *(f"  export {name}={value}" for name, value in sorted(environment.items())),
