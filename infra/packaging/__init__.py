@@ -1,0 +1,1 @@
+"""How deployment artefacts are built."""

@@ -1,0 +1,311 @@
+"""Build the deployment artefact of one Lambda function: dependencies, our code, and byte code made in advance.
+
+Run by the `build-*Function` targets of the Makefile, which `sam build` calls. Standard library only.
+
+Lambda unpacks an artefact where nothing can be written, so a module without byte code is compiled again at every
+cold start. Byte code of the kind `unchecked-hash` (PEP 552) is used without a look at its source, so it survives
+the time stamps that a zip file loses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TASK_ROOT = "/var/task"
+LIMIT_BYTES = 250 * 1024 * 1024
+
+# Amazon Linux 2023 has glibc 2.34; wheels for it or an older one run there.
+MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
+MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
+
+# Modules of a function that run offline: training needs libraries that the artefact does not carry.
+OFFLINE = ("train", "evaluate", "data", "export", "report")
+
+# What no function uses at run time. Each name is a path in the artefact.
+UNUSED = (
+    "bin",
+    "fhir/resources/STU3",
+    "numpy/_core/include",
+    "numpy/distutils",
+    "numpy/f2py",
+    "onnxruntime/ThirdPartyNotices.txt",
+    "onnxruntime/datasets",
+    "onnxruntime/quantization",
+    "onnxruntime/tools",
+    "onnxruntime/transformers",
+)
+UNUSED_SUFFIXES = (".c", ".h", ".lib", ".pxd", ".pyi", ".pyx")
+# Kept: METADATA and entry_points.txt, which importlib.metadata reads, and the licences, which must travel along.
+UNUSED_METADATA = ("INSTALLER", "RECORD", "REQUESTED", "WHEEL", "direct_url.json", "top_level.txt", "sboms")
+# The AWS services that the functions call; botocore carries descriptions of all of them.
+SERVICES = ("dynamodb", "secretsmanager", "sqs", "sts")
+
+
+class BuildError(Exception):
+    """The artefact cannot be built; the message says why."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What was built.
+
+    Attributes
+    ----------
+    folder : Path
+        The unpacked artefact.
+    unzipped_bytes : int
+        Sum of its files' sizes, which Lambda limits to 250 MB.
+    zip_bytes : int or None
+        Size of its zip file, when that was asked for.
+    compiled_by : str or None
+        Version of the Python that made the byte code, or None when none of the wanted version was found.
+    """
+
+    folder: Path
+    unzipped_bytes: int
+    zip_bytes: int | None
+    compiled_by: str | None
+
+
+def build(
+    function: str,
+    out: Path,
+    arch: str = "arm64",
+    python_version: str = "3.12",
+    precompile: bool = True,
+    measure_zip: bool = False,
+) -> Artefact:
+    """Build one function's artefact.
+
+    Parameters
+    ----------
+    function : str
+        Name of a folder of ``functions``.
+    out : Path
+        An empty folder, or one that is not there yet.
+    arch : {'arm64', 'x86_64'}
+        Lambda's name of the architecture.
+    python_version : str
+        Such as ``3.12``.
+    precompile : bool
+        Make byte code.
+    measure_zip : bool
+        Find out how large the zip file will be, which takes some seconds.
+
+    Raises
+    ------
+    BuildError
+        No such function, a folder that is not empty, a dependency that cannot be had, or too large.
+    """
+    requirements = REPOSITORY / "requirements" / f"lambda-{function}.txt"
+    if not requirements.is_file() or not (REPOSITORY / "functions" / function).is_dir():
+        raise BuildError(f"there is no function {function!r} with a list {requirements.name}")
+    if arch not in MACHINES:
+        raise BuildError(f"architecture {arch!r} is none of {', '.join(MACHINES)}")
+    out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()):
+        raise BuildError(f"{out} is not empty")
+    install(requirements, out, arch, python_version)
+    strip(out)
+    copy_code(function, out)
+    compiled_by = compile_all(out, python_version) if precompile else None
+    unzipped = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    if unzipped > LIMIT_BYTES:
+        raise BuildError(f"{function} is {_mb(unzipped)} unzipped; Lambda's limit is {_mb(LIMIT_BYTES)}")
+    return Artefact(out, unzipped, _zip_size(out) if measure_zip else None, compiled_by)
+
+
+def install(requirements: Path, out: Path, arch: str, python_version: str) -> None:
+    """Install a list's wheels for Lambda's platform, whatever this machine is."""
+    platforms = [word for name in MANYLINUX for word in ("--platform", f"{name}_{MACHINES[arch]}")]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-qq", "install", "--no-compile"]
+    command += ["--target", str(out), *platforms, "--implementation", "cp", "--python-version", python_version]
+    command += ["--no-deps", "--only-binary=:all:", "--require-hashes", "--requirement", str(requirements)]
+    if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode != 0:  # noqa: S603 - our own words
+        raise BuildError(f"pip could not install {requirements.name} for {arch} and Python {python_version}")
+
+
+def strip(out: Path) -> None:
+    """Remove what no function uses."""
+    for name in UNUSED:
+        _remove(out / name)
+    for folder in (out / "botocore" / "data", out / "boto3" / "data"):
+        for service in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if service.is_dir() and service.name not in SERVICES:
+                _remove(service)
+    for path in sorted(out.rglob("*")):
+        in_metadata = path.parent.name.endswith(".dist-info")
+        if (
+            (path.is_dir() and path.name in ("tests", "__pycache__"))
+            or (path.suffix in UNUSED_SUFFIXES and path.is_file())
+            or (in_metadata and path.name in UNUSED_METADATA)
+        ):
+            _remove(path)
+
+
+def copy_code(function: str, out: Path) -> None:
+    """Copy what one function needs of ours."""
+
+    def unwanted(*names: str) -> Callable[[Any, list[str]], set[str]]:
+        offline = {*names, *(f"{name}.py" for name in names)}
+        return lambda _, found: {name for name in found if name == "__pycache__" or name in offline}
+
+    shutil.copytree(REPOSITORY / "fhir_adapter", out / "fhir_adapter", ignore=unwanted())
+    (out / "functions").mkdir()
+    shutil.copy2(REPOSITORY / "functions" / "__init__.py", out / "functions")
+    shutil.copytree(REPOSITORY / "functions" / "serving", out / "functions" / "serving", ignore=unwanted())
+    folder = out / "functions" / function
+    shutil.copytree(REPOSITORY / "functions" / function, folder, ignore=unwanted(*OFFLINE))
+
+
+def compile_all(out: Path, python_version: str) -> str | None:
+    """Make byte code with a Python of the wanted version.
+
+    Returns
+    -------
+    str or None
+        Its full version, or None when none was found.
+    """
+    found = find_python(python_version)
+    if found is None:
+        return None
+    python, version = found
+    command = [python, "-I", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+    command += ["-s", str(out), "-p", TASK_ROOT, str(out)]
+    if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode != 0:  # noqa: S603 - our own words
+        raise BuildError(f"{python} could not compile every module of {out}")
+    return version
+
+
+def local_target() -> tuple[str, str]:
+    """Return this machine's architecture in Lambda's words, and this Python's version such as ``3.12``.
+
+    Raises
+    ------
+    BuildError
+        Lambda has no such architecture.
+    """
+    machine = platform.machine().lower()
+    arch = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}.get(machine)
+    if arch is None:
+        raise BuildError(f"Lambda does not run on {machine}")
+    return arch, f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def find_python(version: str) -> tuple[str, str] | None:
+    """Return a Python of a version such as ``3.12`` and its full version, or None.
+
+    Tried in turn: this one, the one that ``PYTHON312`` names, ``python3.12`` on the PATH, and pyenv's.
+    """
+    for candidate in _candidates(version):
+        try:
+            answer = subprocess.run(  # noqa: S603 - a Python of this machine
+                [candidate, "-I", "-c", "import platform; print(platform.python_version())"],
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        full = answer.stdout.strip()
+        if answer.returncode == 0 and full.split(".")[:2] == version.split("."):
+            return candidate, full
+    return None
+
+
+def _candidates(version: str) -> Iterator[str]:
+    if f"{sys.version_info[0]}.{sys.version_info[1]}" == version:
+        yield sys.executable
+    named = os.environ.get(f"PYTHON{version.replace('.', '')}")
+    if named:
+        yield named
+    yield f"python{version}"
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    for folder in sorted(pyenv.glob(f"{version}.*"), reverse=True):
+        yield str(folder / "bin" / "python")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+class _Counter:
+    """A file that only counts what is written to it."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing to do."""
+
+
+def _zip_size(folder: Path) -> int:
+    counter = _Counter()
+    with zipfile.ZipFile(cast("IO[bytes]", counter), "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    return counter.size
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1024 / 1024:.1f} MB"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Build one artefact and say what it became.
+
+    Returns
+    -------
+    int
+        0 when it was built, 1 when it could not be.
+    """
+    parser = argparse.ArgumentParser(description="Build the deployment artefact of one Lambda function.")
+    parser.add_argument("function", help="a folder of functions/, such as receiver")
+    parser.add_argument("--out", type=Path, required=True, help="an empty folder")
+    parser.add_argument("--arch", choices=sorted(MACHINES), default="arm64")
+    parser.add_argument("--python-version", default="3.12", metavar="X.Y")
+    parser.add_argument("--no-precompile", action="store_true", help="leave the byte code out")
+    parser.add_argument("--zip-size", action="store_true", help="say how large the zip file will be, too")
+    args = parser.parse_args(argv)
+    try:
+        artefact = build(args.function, args.out, args.arch, args.python_version, not args.no_precompile, args.zip_size)
+    except BuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    size = f"{_mb(artefact.unzipped_bytes)} unzipped"
+    if artefact.zip_bytes is not None:
+        size += f", {_mb(artefact.zip_bytes)} zipped"
+    byte_code = f"byte code by Python {artefact.compiled_by}" if artefact.compiled_by else "no byte code"
+    print(f"{args.function}: {args.arch}, Python {args.python_version}, {byte_code}; {size} (limit {_mb(LIMIT_BYTES)})")
+    if artefact.compiled_by is None and not args.no_precompile:
+        name = f"PYTHON{args.python_version.replace('.', '')}"
+        print(
+            f"WARNING: no Python {args.python_version} was found to make byte code with: cold starts will be about "
+            f"twice as slow. Install one, or name one: {name}=/path/to/python{args.python_version}",
+            file=sys.stderr,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""The SAM template: what must hold for every function, queue, table and policy in it, whoever adds one."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.local import aws
+from infra.local.gateway import NOTIFY_ROUTES
+from infra.packaging.artefact import REPOSITORY
+
+Resource = dict[str, Any]
+
+
+class CloudFormationLoader(yaml.SafeLoader):
+    """YAML with the short forms of CloudFormation's functions, as ``{"Fn::Name": value}``."""
+
+
+def intrinsic(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    return {name if name == "Ref" else f"Fn::{name}": value}
+
+
+CloudFormationLoader.add_multi_constructor("!", intrinsic)
+
+TEMPLATE = yaml.load(Path(REPOSITORY / "template.yaml").read_text(), CloudFormationLoader)
+RESOURCES: dict[str, Resource] = TEMPLATE["Resources"]
+GLOBALS: Resource = TEMPLATE["Globals"]["Function"]
+
+
+def of_type(kind: str) -> dict[str, Resource]:
+    return {name: resource["Properties"] for name, resource in RESOURCES.items() if resource["Type"] == kind}
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+QUEUES = of_type("AWS::SQS::Queue")
+TABLES = of_type("AWS::DynamoDB::Table")
+
+
+def target(reference: Any) -> str:
+    """The logical name behind a Ref or a GetAtt."""
+    assert isinstance(reference, dict), reference
+    return str(reference.get("Ref") or reference["Fn::GetAtt"]).partition(".")[0]
+
+
+def statements() -> Iterator[Resource]:
+    for function in FUNCTIONS.values():
+        for policy in function.get("Policies", []):
+            yield from policy.get("Statement", [])
+    for policy in of_type("AWS::SQS::QueuePolicy").values():
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def sqs_sources() -> Iterator[tuple[str, Resource]]:
+    for name, function in FUNCTIONS.items():
+        for event in function["Events"].values():
+            if event["Type"] == "SQS":
+                yield name, event["Properties"]
+
+
+def test_there_are_functions_queues_and_tables() -> None:
+    assert {"ReceiverFunction", "SurvivalFunction"} <= set(FUNCTIONS)
+    assert QUEUES
+    assert TABLES
+    assert list(sqs_sources())
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_is_python312_on_arm64_built_by_make_and_traced(name: str) -> None:
+    function = {**GLOBALS, **FUNCTIONS[name]}
+    assert function["Runtime"] == "python3.12"
+    assert function["Architectures"] == ["arm64"]
+    assert function["Tracing"] == "Active"
+    assert function["Timeout"] <= 900
+    assert RESOURCES[name]["Metadata"]["BuildMethod"] == "makefile"
+    makefile = (REPOSITORY / "Makefile").read_text()
+    assert re.search(rf"^build-{name}:", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_has_its_code_its_pins_and_a_log_group_that_ends(name: str) -> None:
+    package, function, _, _ = str(FUNCTIONS[name]["Handler"]).split(".")
+    assert importlib.util.find_spec(f"{package}.{function}.app") is not None
+    assert (REPOSITORY / "requirements" / f"lambda-{function}.txt").is_file()
+    group = RESOURCES[target(FUNCTIONS[name]["LoggingConfig"]["LogGroup"])]
+    assert group["Type"] == "AWS::Logs::LogGroup"
+    assert group["Properties"]["RetentionInDays"]
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_every_queue_is_encrypted(name: str) -> None:
+    assert QUEUES[name].get("SqsManagedSseEnabled") is True or "KmsMasterKeyId" in QUEUES[name]
+
+
+def test_every_sqs_source_has_dead_letters_time_to_finish_and_partial_batches() -> None:
+    for name, source in sqs_sources():
+        queue = QUEUES[target(source["Queue"])]
+        dead = QUEUES[target(queue["RedrivePolicy"]["deadLetterTargetArn"])]
+        assert dead["MessageRetentionPeriod"] == 14 * 86_400
+        assert dead["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
+        assert queue["VisibilityTimeout"] >= 6 * FUNCTIONS[name]["Timeout"]
+        assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert source["ScalingConfig"]["MaximumConcurrency"]
+
+
+def test_functions_count_receives_as_the_queue_does() -> None:
+    told = int(GLOBALS["Environment"]["Variables"]["MAX_RECEIVE_COUNT"])
+    for _, source in sqs_sources():
+        assert QUEUES[target(source["Queue"])]["RedrivePolicy"]["maxReceiveCount"] == told
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_is_encrypted_recoverable_and_forgets(name: str) -> None:
+    table = TABLES[name]
+    assert table["SSESpecification"]["SSEEnabled"] is True
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    assert table["TimeToLiveSpecification"]["Enabled"] is True
+
+
+def test_no_policy_allows_everything() -> None:
+    found = list(statements())
+    assert found
+    for statement in found:
+        for resource in as_list(statement["Resource"]):
+            assert resource != "*"
+            text = resource if isinstance(resource, str) else str(next(iter(resource.values())))
+            # A wildcard may end a name; it may not stand for the whole of one.
+            assert "*" not in text.removesuffix("/*"), text
+        for action in as_list(statement["Action"]):
+            assert "*" not in action
+
+
+def test_secrets_of_tenants_only() -> None:
+    prefix = GLOBALS["Environment"]["Variables"]["TENANT_SECRET_PREFIX"]
+    for statement in statements():
+        if "secretsmanager:GetSecretValue" in as_list(statement["Action"]):
+            assert statement["Resource"]["Fn::Sub"].endswith(f":secret:{prefix}*")
+
+
+def test_access_log_has_no_paths_which_name_patients() -> None:
+    for api in of_type("AWS::Serverless::HttpApi").values():
+        assert "routeKey" in api["AccessLogSettings"]["Format"]
+        assert not re.search(r"context\.(path|resourcePath|identity)", api["AccessLogSettings"]["Format"])
+
+
+def test_the_twin_has_the_same_routes_tables_and_environment() -> None:
+    events = [event for event in FUNCTIONS["ReceiverFunction"]["Events"].values() if event["Type"] == "HttpApi"]
+    routes = {f"{event['Properties']['Method']} {event['Properties']['Path']}" for event in events}
+    assert routes == set(NOTIFY_ROUTES)
+    keys = {name: (table["KeySchema"][0]["AttributeName"]) for name, table in TABLES.items()}
+    assert keys == {"IdempotencyTable": "id", "LedgerTable": "pk"}
+    told = set(GLOBALS["Environment"]["Variables"]) - {"PYDANTIC_DISABLE_PLUGINS"}
+    assert told <= set(aws.LocalAws().environment())
+
+
+def test_every_reference_points_to_something() -> None:
+    known = {*RESOURCES, *TEMPLATE["Parameters"]}
+
+    def check(value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                if key == "Ref" and not str(inner).startswith("AWS::"):
+                    assert inner in known
+                if key == "Fn::GetAtt":
+                    assert str(inner).partition(".")[0] in known
+                check(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                check(inner)
+
+    check({"Resources": RESOURCES, "Outputs": TEMPLATE["Outputs"]})
