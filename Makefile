@@ -17,7 +17,7 @@ export SAM_CLI_TELEMETRY := 0
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-test setup-train demo test check bench lock sam-build clean \
-        build-ReceiverFunction build-SurvivalFunction
+        build-ReceiverFunction build-SurvivalFunction build-ReconcileFunction
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -100,8 +100,8 @@ bench: setup-train ## measure against peers and floors, into build/bench.json
 LOCK := build/uv/bin/uv --no-config pip compile --universal --python-version 3.11 --fork-strategy fewest \
         --only-binary :all: --override requirements/overrides.txt --generate-hashes --no-emit-index-url \
         --no-emit-find-links --no-annotate --quiet --custom-compile-command "make lock"
-RECEIVER_EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb")) \
-        ["project"]["optional-dependencies"]["receiver"], sep="\n")
+EXTRA := import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb")) \
+        ["project"]["optional-dependencies"][sys.argv[1]], sep="\n")
 
 lock: $(PY) ## remake requirements/*.txt from pyproject.toml (ARGS=--upgrade for newer versions)
 	@test -x build/uv/bin/uv || $(PY) -m venv build/uv
@@ -111,7 +111,10 @@ lock: $(PY) ## remake requirements/*.txt from pyproject.toml (ARGS=--upgrade for
 	@$(LOCK) $(ARGS) --extra test -c requirements/train.txt pyproject.toml -o requirements/test.txt
 	@$(LOCK) $(ARGS) --extra demo -c requirements/train.txt pyproject.toml -o requirements/demo.txt
 	@$(LOCK) $(ARGS) -c requirements/train.txt pyproject.toml -o requirements/lambda-survival.txt
-	@$(PY) -c '$(RECEIVER_EXTRA)' | $(LOCK) $(ARGS) -c requirements/train.txt - -o requirements/lambda-receiver.txt
+	@for name in receiver reconcile; do \
+	    $(PY) -c '$(EXTRA)' $$name \
+	        | $(LOCK) $(ARGS) -c requirements/train.txt - -o requirements/lambda-$$name.txt || exit 1; \
+	done
 	@! grep -nE '^bedside|//' requirements/*.txt
 
 # ---- the SAM application ----
@@ -127,6 +130,9 @@ build-ReceiverFunction: $(PY)
 
 build-SurvivalFunction: $(PY)
 	@$(PACKAGE) survival
+
+build-ReconcileFunction: $(PY)
+	@$(PACKAGE) reconcile
 
 clean: ## remove what was built; .venv stays
 	@rm -rf build .aws-sam .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -18,10 +18,34 @@ CONDITION_CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 CONDITION_VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 PROVENANCE_PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 V3_OBSERVATION_VALUE = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
+V3_ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+V3_ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+V3_DATA_OPERATION = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
+V3_PARTICIPATION_TYPE = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 
 # AI Transparency on FHIR (HL7 hl7.fhir.uv.aitransparency).
 AI_DEVICE_TYPE = "http://hl7.org/fhir/uv/aitransparency/CodeSystem/AIdeviceTypeCS"
 AI_KIND = "http://hl7.org/fhir/uv/aitransparency/StructureDefinition/aitransparency.AIKind"
+AI_MODEL_CARD_OF = "http://hl7.org/fhir/uv/aitransparency/StructureDefinition/aitransparency.modelCardDescription"
+AI_CONFIDENCE = "http://hl7.org/fhir/uv/aitransparency/StructureDefinition/AIconfidence"
+AI_INPUTS = "http://hl7.org/fhir/uv/aitransparency/CodeSystem/AIinputsCS"
+AI_DEVICE_PROFILE = "http://hl7.org/fhir/uv/aitransparency/StructureDefinition/AI-Device"
+AI_PROVENANCE_PROFILE = "http://hl7.org/fhir/uv/aitransparency/StructureDefinition/AI-Provenance"
+AI_MODEL_CARD_PROFILE = "http://hl7.org/fhir/uv/aitransparency/StructureDefinition/AI-ModelCard"
+
+# Security labels inside a resource (HL7 hl7.fhir.uv.security-label-ds4p).
+INLINE_LABEL = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
+
+# AuditEvent (FHIR R4 auditevent.html; IHE ITI Basic Audit Log Patterns).
+AUDIT_EVENT_TYPE = "http://terminology.hl7.org/CodeSystem/audit-event-type"
+AUDIT_ENTITY_TYPE = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
+AUDIT_SOURCE_TYPE = "http://terminology.hl7.org/CodeSystem/security-source-type"
+OBJECT_ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
+RESTFUL_INTERACTION = "http://hl7.org/fhir/restful-interaction"
+RESOURCE_TYPES = "http://hl7.org/fhir/resource-types"
+DICOM = "http://dicom.nema.org/resources/ontology/DCM"
+IHE_TRANSACTION = "urn:ihe:event-type-code"
+BALP_ENTITY_TYPE = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
 
 # Subscriptions R5 Backport (HL7 hl7.fhir.uv.subscriptions-backport).
 BACKPORT_PAYLOAD = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-payload-content"
@@ -33,6 +57,8 @@ MODEL_TAG = f"{BEDSIDE_OID}.2"
 RESULT_CODE = f"{BEDSIDE_OID}.3"
 ABSTENTION_REASON = f"{BEDSIDE_OID}.4"
 MODEL_IDENTIFIER = f"{BEDSIDE_OID}.5"
+MODEL_METHOD = f"{BEDSIDE_OID}.6"
+APPLICATION = f"{BEDSIDE_OID}.7"
 
 FHIR_JSON = "application/fhir+json"
 
@@ -56,3 +82,4 @@ def concept(system: str, code: str, display: str | None = None, text: str | None
 
 
 AI_ASSERTED = coding(V3_OBSERVATION_VALUE, "AIAST", "Artificial Intelligence asserted")
+INLINE_LABELS = coding(V3_ACT_CODE, "PROCESSINLINELABEL", "process inline security label")

@@ -11,7 +11,14 @@
     │   └── UnknownSubscription     404: no such tenant or subscription
     ├── FhirServerError             the EHR refused or could not be reached
     │   ├── FhirUnavailable         worth another try later (timeouts, 429, 5xx)
+    │   │   ├── auth.AuthorizationUnavailable   no token now
+    │   │   └── bulk.BulkExportUnfinished       the export can go on later
     │   └── FhirRejected            the same request will fail again (other 4xx)
+    │       ├── auth.AuthorizationRefused       no token, and none later
+    │       ├── bulk.BulkExportFailed           the export is over
+    │       └── egress.EgressRefused            not one of the tenant's hosts; not sent
+    ├── features.NdjsonError        an export's line is not a resource
+    ├── features.PathError          a declared FHIRPath cannot be evaluated
     ├── UnitError                   a quantity cannot be converted to the declared unit
     └── InvalidResourceError        a resource we were about to write is not valid FHIR
 

@@ -34,16 +34,21 @@ class RiskAtHorizon:
         Horizon in days (UCUM ``d``), positive.
     probability : float
         In [0, 1].
+    interval : (float, float) or None
+        Bounds of the model's own uncertainty about `probability`, where the model states one for this patient.
     """
 
     days: float
     probability: float
+    interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.days > 0:
             raise ValueError(f"horizon must be positive, got {self.days} d")
         if not 0.0 <= self.probability <= 1.0:
             raise ValueError("probability must lie in [0, 1]")
+        if self.interval and not 0.0 <= self.interval[0] <= self.probability <= self.interval[1] <= 1.0:
+            raise ValueError("an interval lies in [0, 1] and holds the probability")
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,14 @@ class ModelIdentity:
         The event in words.
     status : str
         Regulatory status, shown with every result.
+    mitigation : str
+        What may be done about the risk, in neutral words; empty when the contract says nothing.
+    manufacturer : str
+        Who made the model.
+    ai_kinds : tuple of str
+        Codes of the kind of AI (AI Transparency on FHIR, AIdeviceTypeCS); by `kind` when empty.
+    card : str
+        The model card, Markdown; empty when there is none.
     """
 
     name: str
@@ -182,6 +195,10 @@ class ModelIdentity:
     outcome: dict[str, object]
     outcome_text: str
     status: str
+    mitigation: str = ""
+    manufacturer: str = "Bedside"
+    ai_kinds: tuple[str, ...] = ()
+    card: str = ""
 
 
 @dataclass(frozen=True)
@@ -204,6 +221,10 @@ class ResultContext:
         Every resource a value was taken from, at the version read.
     fingerprints : tuple of str
         Everything the answer depends on; equal fingerprints mean the same result.
+    condition : str or None
+        ``Condition/{id}`` that put the patient into the model's population.
+    data_until : datetime or None
+        Data cut-off: the clinical time of the newest source; None when no source has one.
     """
 
     tenant: str
@@ -213,3 +234,5 @@ class ResultContext:
     index_time: datetime | None
     sources: tuple[Source, ...]
     fingerprints: tuple[str, ...]
+    condition: str | None = None
+    data_until: datetime | None = None

@@ -1,4 +1,8 @@
-"""An EHR in memory, behind httpx's transport: batch, transaction, read, and the searches the functions send."""
+"""An EHR in memory, behind httpx's transport: batch, transaction, read, and the searches the functions send.
+
+Whatever is put into it must be valid FHIR R4. What a test puts there raises where it is put; what our code sends is
+answered with 422, as a strict server does, and fails the test at its end whatever became of the answer.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
+
+from tests import validator
+from tests.validator.sent import SENT
 
 Json = dict[str, Any]
 BASE = "https://ehr.test/fhir"
@@ -23,9 +30,12 @@ class FakeEhr:
         Everything that arrived.
     before : callable or None
         Called with each request first; a response it returns is sent instead.
+    strict : bool
+        Whether what arrives must be valid FHIR R4; a test that writes something invalid on purpose switches it off.
     """
 
     def __init__(self, *resources: Json) -> None:
+        self.strict = True
         self.resources: dict[str, Json] = {}
         self.requests: list[httpx.Request] = []
         self.before: Callable[[httpx.Request], httpx.Response | None] | None = None
@@ -37,6 +47,19 @@ class FakeEhr:
         return httpx.MockTransport(self._handle)
 
     def put(self, resource: Json) -> Json:
+        """Store a resource as a new version.
+
+        Raises
+        ------
+        tests.validator.Invalid
+            It is not valid FHIR R4; :meth:`put_raw` takes it all the same.
+        """
+        if self.strict:
+            validator.assert_valid(resource)
+        return self.put_raw(resource)
+
+    def put_raw(self, resource: Json) -> Json:
+        """Store what a real server would not: for tests of what we do with it."""
         key = f"{resource['resourceType']}/{resource['id']}"
         version = int(self.resources.get(key, {}).get("meta", {}).get("versionId", 0)) + 1
         stored = copy.deepcopy(resource)
@@ -53,14 +76,21 @@ class FakeEhr:
         if instead is not None:
             return instead
         path = str(request.url).removeprefix(BASE).lstrip("/")
+        if request.method in {"POST", "PUT"} and not self._acceptable(request):
+            return httpx.Response(422, json=outcome("invalid", "not valid FHIR R4"))
         if request.method == "POST" and not path:
             return httpx.Response(200, json=self._bundle(json.loads(request.content)))
         if request.method == "GET":
             status, body = self._get(path)
             return httpx.Response(status, json=body)
         if request.method == "PUT":
-            return httpx.Response(200, json=self.put(json.loads(request.content)))
-        return httpx.Response(405, json={"resourceType": "OperationOutcome", "issue": []})
+            return httpx.Response(200, json=self.put_raw(json.loads(request.content)))
+        return httpx.Response(405, json=outcome("not-supported", "no such interaction"))
+
+    def _acceptable(self, request: httpx.Request) -> bool:
+        if not self.strict or "json" not in request.headers.get("Content-Type", ""):
+            return True
+        return SENT.check(json.loads(request.content))
 
     def _bundle(self, bundle: Json) -> Json:
         entries = []
@@ -69,7 +99,7 @@ class FakeEhr:
             if request["method"] == "GET":
                 status, body = self._get(request["url"])
             else:
-                status, body = 201, self.put(entry["resource"])
+                status, body = 201, self.put_raw(entry["resource"])
             entries.append({"response": {"status": str(status)}, "resource": body})
         return {"resourceType": "Bundle", "type": f"{bundle['type']}-response", "entry": entries}
 
@@ -77,7 +107,7 @@ class FakeEhr:
         parts = urlsplit(path)
         if "/" in parts.path:
             found = self.resources.get(parts.path)
-            return (200, found) if found else (404, {"resourceType": "OperationOutcome", "issue": []})
+            return (200, found) if found else (404, outcome("not-found", "no such resource"))
         query = dict(parse_qsl(parts.query))
         matches = [found for found in self.of_type(parts.path) if self._matches(found, query)]
         entry = [{"resource": found, "search": {"mode": "match"}} for found in matches]
@@ -92,3 +122,9 @@ class FakeEhr:
             return False
         codes = [f"{item['system']}|{item['code']}" for item in resource.get("code", {}).get("coding", [])]
         return "code" not in query or any(code in query["code"].split(",") for code in codes)
+
+
+def outcome(code: str, text: str) -> Json:
+    """Return an OperationOutcome of one error."""
+    issue = {"severity": "error", "code": code, "diagnostics": text}
+    return {"resourceType": "OperationOutcome", "issue": [issue]}

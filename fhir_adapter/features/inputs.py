@@ -1,19 +1,20 @@
-"""The declaration of an input: code, unit, window, aggregation, plausible range, missing-value policy."""
+"""The declared inputs of a model: code, unit, window, aggregation, plausible range, missing-value policy.
+
+:mod:`~fhir_adapter.features.declaration` reads them from ``model.yaml``.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Literal, cast
+from typing import Literal, TypeVar
 
-from fhir_adapter.errors import ConfigurationError
+from fhir_adapter.terminology import CodeSet, Terminology
+from fhir_adapter.terminology.conceptmaps import ALWAYS
 
 Missing = Literal["refuse", "impute", "absent"]
 Aggregation = Literal["first", "latest", "minimum", "maximum", "mean"]
-
-_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?\Z")
 
 
 @dataclass(frozen=True)
@@ -62,42 +63,87 @@ class SexInput(Input):
 
 
 @dataclass(frozen=True)
+class Derivation:
+    """Weight over height squared (a body mass index), where no value is on record."""
+
+    weight: CodeSet
+    height: CodeSet
+
+
+@dataclass(frozen=True)
 class ObservationInput(Input):
-    """A number from Observation.valueQuantity, of the Observation itself or of a component of a panel.
+    """A number from Observation.value[x], of the Observation itself or of a component of a panel.
 
     Parameters
     ----------
-    system, codes, panels : str, tuple of str
-        Code of the value; codes of panels that carry it as a component.
+    codes, panels : CodeSet
+        Codes of the value; codes of panels that carry it as a component.
     unit : str
         UCUM code the model expects.
-    derive : mapping or None
-        ``{"weight": code, "height": code}``: weight over height squared, where no value is on record.
+    derive : Derivation or None
+        How to come by the value where it is not on record.
+    molar_mass : float or None
+        Of the substance in g/mol, where records may hold mass or amount.
+    equivalence : frozenset of str
+        Equivalences by which a local code counts.
     """
 
-    system: str
-    codes: tuple[str, ...]
-    panels: tuple[str, ...]
+    codes: CodeSet
+    panels: CodeSet
     unit: str
     window: Window
     aggregation: Aggregation
     plausible: tuple[float, float]
-    derive: Mapping[str, str] | None
+    derive: Derivation | None
+    molar_mass: float | None = None
+    equivalence: Collection[str] = ALWAYS
 
     @property
-    def searched(self) -> tuple[str, ...]:
-        """Every Observation.code worth asking the server for."""
-        return (*self.codes, *self.panels, *(self.derive or {}).values())
+    def searched(self) -> CodeSet:
+        """Every Observation.code worth asking for."""
+        derived = self.derive.weight | self.derive.height if self.derive else CodeSet()
+        return self.codes | self.panels | derived
 
 
 @dataclass(frozen=True)
 class ConditionInput(Input):
     """1 when a Condition with one of the codes is on record, 0 by a negative code or by its absence."""
 
-    system: str
-    codes: tuple[str, ...]
-    negative_codes: tuple[str, ...]
+    codes: CodeSet
+    negative_codes: CodeSet
     window: Window
+    equivalence: Collection[str] = ALWAYS
+
+    @property
+    def searched(self) -> CodeSet:
+        """Every Condition.code worth asking for."""
+        return self.codes | self.negative_codes
+
+
+@dataclass(frozen=True)
+class FhirPathInput(Input):
+    """The result of a FHIRPath expression: 1 or 0 for a boolean, a number, or a Quantity in the declared unit.
+
+    Parameters
+    ----------
+    expression : str
+        Over the Patient, the Encounter, and the Observations and Conditions declared here; it starts from a type
+        name. ``%indexTime`` is time zero.
+    observations, conditions : CodeSet
+        What it reads besides the Patient and the Encounter.
+    unit : str or None
+        UCUM code, where the result is a Quantity or a number with a unit.
+    plausible : (float, float) or None
+        None for a boolean.
+    """
+
+    expression: str
+    observations: CodeSet
+    conditions: CodeSet
+    unit: str | None
+    plausible: tuple[float, float] | None
+    molar_mass: float | None = None
+    equivalence: Collection[str] = ALWAYS
 
 
 @dataclass(frozen=True)
@@ -117,102 +163,32 @@ class AppliesIf:
     condition: ConditionInput | None
 
 
-def input_from(data: Mapping[str, Any]) -> Input:
-    """Read one declared input.
+_I = TypeVar("_I", bound=Input)
 
-    Raises
-    ------
-    ConfigurationError
-        Naming the input and what is wrong with it.
+
+def localised(
+    inputs: Sequence[Input], applies_if: AppliesIf, terminology: Terminology
+) -> tuple[tuple[Input, ...], AppliesIf]:
+    """Return the inputs with a tenant's local codes added, for queries and extraction alike.
+
+    Parameters
+    ----------
+    terminology : Terminology
+        The tenant's; its concept maps lead from local codes to the declared ones.
     """
-    name = str(data.get("name", "?"))
-    readers = {"age": _age, "sex": _sex, "observation": _observation, "condition": _condition}
-    kind = data.get("kind")
-    if kind not in readers:
-        raise ConfigurationError(f"input {name!r}: kind {kind!r} is none of {', '.join(readers)}")
-    try:
-        return readers[kind](data)
-    except KeyError as error:
-        raise ConfigurationError(f"input {name!r}: {error} is missing") from None
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"input {name!r}: {error}") from None
+    condition = applies_if.condition and _localised(applies_if.condition, terminology)
+    return tuple(_localised(item, terminology) for item in inputs), replace(applies_if, condition=condition)
 
 
-def applies_if_from(data: Mapping[str, Any]) -> AppliesIf:
-    """Read the population gate of a model."""
-    age = data.get("age") or {}
-    condition = data.get("condition")
-    gate = None
-    if condition:
-        gate = cast(
-            ConditionInput,
-            input_from({"name": "population", "kind": "condition", "missing": "absent", **condition}),
-        )
-    return AppliesIf(float(age.get("min", 0)), float(age.get("max", 150)), gate)
+def _localised(item: _I, terminology: Terminology) -> _I:
+    def wider(codes: CodeSet) -> CodeSet:
+        return codes | terminology.local(codes, getattr(item, "equivalence", ALWAYS))
 
-
-def duration(text: str) -> timedelta:
-    """Read an ISO 8601 duration of days, hours and minutes."""
-    match = _DURATION.match(text)
-    if not match or not any(match.groups()):
-        raise ValueError(f"{text!r} is not a duration such as P1D or PT12H")
-    days, hours, minutes = (int(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes)
-
-
-def _common(data: Mapping[str, Any]) -> tuple[str, str, Missing]:
-    missing = data["missing"]
-    if missing not in ("refuse", "impute", "absent"):
-        raise ValueError(f"missing must be refuse, impute or absent, not {missing!r}")
-    return data["name"], data.get("display", data["name"]), cast(Missing, missing)
-
-
-def _range(data: Mapping[str, Any]) -> tuple[float, float]:
-    low, high = (float(bound) for bound in data["plausible"])
-    if not low < high:
-        raise ValueError("plausible must be [low, high]")
-    return low, high
-
-
-def _window(data: Mapping[str, Any]) -> Window:
-    back = data.get("look_back")
-    return Window(duration(back) if back else None, duration(data.get("look_ahead", "PT0H")))
-
-
-def _codes(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    return tuple(str(code) for code in data.get(key, ()))
-
-
-def _age(data: Mapping[str, Any]) -> AgeInput:
-    return AgeInput(*_common(data), plausible=_range(data))
-
-
-def _sex(data: Mapping[str, Any]) -> SexInput:
-    return SexInput(*_common(data))
-
-
-def _observation(data: Mapping[str, Any]) -> ObservationInput:
-    aggregation = data["aggregation"]
-    if aggregation not in ("first", "latest", "minimum", "maximum", "mean"):
-        raise ValueError(f"aggregation {aggregation!r} is not known")
-    return ObservationInput(
-        *_common(data),
-        system=data["system"],
-        codes=_codes(data, "codes"),
-        panels=_codes(data, "panels"),
-        unit=data["unit"],
-        window=_window(data),
-        aggregation=cast(Aggregation, aggregation),
-        plausible=_range(data),
-        derive=data.get("derive"),
-    )
-
-
-def _condition(data: Mapping[str, Any]) -> ConditionInput:
-    return ConditionInput(
-        *_common(data),
-        system=data["system"],
-        codes=_codes(data, "codes"),
-        negative_codes=_codes(data, "negative_codes"),
-        window=_window(data),
-    )
+    if isinstance(item, ObservationInput):
+        derive = item.derive and Derivation(wider(item.derive.weight), wider(item.derive.height))
+        return replace(item, codes=wider(item.codes), panels=wider(item.panels), derive=derive)
+    if isinstance(item, ConditionInput):
+        return replace(item, codes=wider(item.codes), negative_codes=wider(item.negative_codes))
+    if isinstance(item, FhirPathInput):
+        return replace(item, observations=wider(item.observations), conditions=wider(item.conditions))
+    return item

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.receiver.api import Receiver
 from functions.serving.cloud import SecretTenants, SqsQueue, setting
+from functions.serving.marks import TableMarks
 
 _receiver: Receiver | None = None
 
@@ -16,5 +18,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one HTTP API request (payload format 2.0)."""
     global _receiver  # noqa: PLW0603 - made once, when the environment is there
     if _receiver is None:
-        _receiver = Receiver(SecretTenants(setting("TENANT_SECRET_PREFIX")), SqsQueue(setting("EVENT_QUEUE_URL")))
+        table = os.environ.get("LEDGER_TABLE")
+        _receiver = Receiver(
+            SecretTenants(setting("TENANT_SECRET_PREFIX")),
+            SqsQueue(setting("EVENT_QUEUE_URL")),
+            TableMarks(table) if table else None,
+        )
     return _receiver(event, context)

@@ -1,4 +1,4 @@
-"""AWS behind small Protocols: secrets, queues and the ledger, each with an in-memory form for tests.
+"""AWS behind small Protocols: queues and the ledger, each with an in-memory form for tests.
 
 Clients are made when first used, so that importing this module opens no connection.
 """
@@ -6,67 +6,22 @@ Clients are made when first used, so that importing this module opens no connect
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
 import boto3
-from aws_lambda_powertools.utilities import parameters
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError, TransformParameterError
+from botocore.exceptions import ClientError
 
 from fhir_adapter.errors import ConfigurationError
-from fhir_adapter.tenants import Tenant
 from functions.serving.events import Event
+from functions.serving.tenants import SecretTenants
 
 __all__ = ["EventQueue", "Ledger", "MemoryLedger", "MemoryQueue", "SecretTenants", "SqsQueue", "TableLedger"]
 
-TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
-SECONDS_FRESH = 300
-SECONDS_UNKNOWN = 30
 KEEP_DAYS = 90
 BATCH = 10
-
-
-class SecretTenants:
-    """Tenants kept as JSON secrets in AWS Secrets Manager, cached for five minutes.
-
-    Parameters
-    ----------
-    prefix : str
-        Secret name before the tenant's name.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._unknown: dict[str, float] = {}
-
-    def get(self, name: str) -> Tenant | None:
-        """Return the tenant, or None when there is no such secret.
-
-        Raises
-        ------
-        ConfigurationError
-            When the secret cannot be read or is no tenant.
-        """
-        if not TENANT_NAME.match(name) or self._unknown.get(name, 0) > time.monotonic():
-            return None
-        try:
-            data = parameters.get_secret(self._prefix + name, transform="json", max_age=SECONDS_FRESH)
-        except TransformParameterError:
-            raise ConfigurationError(f"tenant {name!r}: the secret is not JSON") from None
-        except GetParameterError as error:
-            if "ResourceNotFoundException" not in str(error):
-                raise ConfigurationError(f"tenant {name!r}: the secret cannot be read") from None
-            if len(self._unknown) > 1000:
-                self._unknown.clear()
-            self._unknown[name] = time.monotonic() + SECONDS_UNKNOWN
-            return None
-        tenant = Tenant.from_dict(data)
-        if tenant.name != name:
-            raise ConfigurationError(f"tenant {name!r}: the secret describes another tenant")
-        return tenant
 
 
 class EventQueue(Protocol):
@@ -142,7 +97,7 @@ class Ledger(Protocol):
         """Return the instant up to which a subscription was swept."""
 
     def advance(self, tenant: str, subscription: str, until: str) -> None:
-        """Move the checkpoint."""
+        """Move the checkpoint forward, never back; instants compare as text (ISO 8601 in UTC)."""
 
 
 class TableLedger:
@@ -168,12 +123,22 @@ class TableLedger:
 
     def checkpoint(self, tenant: str, subscription: str) -> str | None:
         """Return the checkpoint, or None before the first sweep."""
-        item = self._table.get_item(Key={"pk": f"checkpoint#{tenant}#{subscription}"}).get("Item")
+        key = {"pk": f"checkpoint#{tenant}#{subscription}"}
+        item = self._table.get_item(Key=key, ConsistentRead=True).get("Item")
         return str(item["until"]) if item else None
 
     def advance(self, tenant: str, subscription: str, until: str) -> None:
-        """Put the checkpoint."""
-        self._table.put_item(Item={"pk": f"checkpoint#{tenant}#{subscription}", "until": until})
+        """Put the checkpoint, unless another sweep came further meanwhile."""
+        try:
+            self._table.put_item(
+                Item={"pk": f"checkpoint#{tenant}#{subscription}", "until": until},
+                ConditionExpression="attribute_not_exists(pk) OR #until < :until",
+                ExpressionAttributeNames={"#until": "until"},
+                ExpressionAttributeValues={":until": until},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
 
 
 class MemoryLedger:
@@ -192,8 +157,8 @@ class MemoryLedger:
         return self.checkpoints.get((tenant, subscription))
 
     def advance(self, tenant: str, subscription: str, until: str) -> None:
-        """Keep the checkpoint."""
-        self.checkpoints[tenant, subscription] = until
+        """Keep the later checkpoint."""
+        self.checkpoints[tenant, subscription] = max(until, self.checkpoints.get((tenant, subscription), ""))
 
 
 def setting(name: str) -> str:

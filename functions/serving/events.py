@@ -14,6 +14,7 @@ from functions.serving.errors import EventRejected
 __all__ = ["Event", "new_event"]
 
 VERSION = 1
+_DEFAULTS = {"event_number": None, "deleted": False}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Event:
         ``Patient/id``, a hint that saves a round trip.
     received : str
         When the notification arrived, ISO 8601 with a time zone.
+    event_number : int or None
+        Number of the event on a topic-based subscription (FHIR R5 SubscriptionStatus.notificationEvent.eventNumber).
+    deleted : bool
+        The EHR said that the focus was deleted.
     """
 
     id: str
@@ -46,10 +51,13 @@ class Event:
     version: str | None
     patient: str | None
     received: str
+    event_number: int | None = None
+    deleted: bool = False
 
     def to_json(self) -> str:
-        """Return the message body."""
-        return orjson.dumps({"v": VERSION, **asdict(self)}).decode()
+        """Return the message body; what has its default is left out, so that an older worker can read it."""
+        data = {name: value for name, value in asdict(self).items() if _DEFAULTS.get(name, ...) != value}
+        return orjson.dumps({"v": VERSION, **data}).decode()
 
     @classmethod
     def from_json(cls, body: str) -> Event:
@@ -84,6 +92,11 @@ def new_event(
     focus: str | None = None,
     version: str | None = None,
     patient: str | None = None,
+    *,
+    event_number: int | None = None,
+    deleted: bool = False,
+    received: str | None = None,
 ) -> Event:
-    """Return an event received now."""
-    return Event(str(uuid4()), tenant, subscription, kind, focus, version, patient, datetime.now(UTC).isoformat())
+    """Return an event; received now, unless it is said when."""
+    at = received or datetime.now(UTC).isoformat()
+    return Event(str(uuid4()), tenant, subscription, kind, focus, version, patient, at, event_number, deleted)

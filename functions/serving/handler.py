@@ -8,7 +8,7 @@ attribute, from where ``bedside redrive`` sends it again.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,14 +27,18 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAl
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fhir_adapter.audit import LogAudit
 from fhir_adapter.client import FhirClient
 from fhir_adapter.errors import ConfigurationError, FhirRejected, FhirUnavailable, InvalidResourceError
 from fhir_adapter.tenants import SubscriptionEntry, Tenant
-from functions.serving.cloud import QueueError, SecretTenants, SqsQueue, TableLedger, setting
+from functions.serving.cloud import QueueError, SqsQueue, TableLedger, setting
 from functions.serving.errors import EventRejected
 from functions.serving.events import Event
+from functions.serving.marks import TableMarks
 from functions.serving.package import ModelPackage
+from functions.serving.steps import Checkpoint, Step, go_on
 from functions.serving.sweep import sweep
+from functions.serving.tenants import SecretKeys, SecretTenants
 from functions.serving.worker import Predict, answer_event
 
 __all__ = ["ModelFunction"]
@@ -47,7 +51,7 @@ REMEMBER_SECONDS = 3600
 
 def open_client(tenant: Tenant) -> FhirClient:
     """Open the FHIR client of a tenant."""
-    return FhirClient(tenant.fhir_base, tenant.token)
+    return FhirClient.for_tenant(tenant, SecretKeys())
 
 
 class ModelFunction:
@@ -61,16 +65,24 @@ class ModelFunction:
         Features to Prediction.
     connect : callable, optional
         Opens the FHIR client of a tenant; one is kept per tenant.
+    checkpoint : callable, optional
+        Told of each step (:class:`~functions.serving.steps.Step`), for tests.
     """
 
     def __init__(
-        self, package: ModelPackage, predict: Predict, connect: Callable[[Tenant], FhirClient] | None = None
+        self,
+        package: ModelPackage,
+        predict: Predict,
+        connect: Callable[[Tenant], FhirClient] | None = None,
+        checkpoint: Checkpoint = go_on,
     ) -> None:
         self.package = package
         self._predict = predict
         self._connect = connect or open_client
-        self._clients: dict[tuple[str, str | None], FhirClient] = {}
+        self._checkpoint = checkpoint
+        self._clients: dict[Hashable, FhirClient] = {}
         self._logger = Logger()
+        self._audit = LogAudit(lambda event: self._logger.info("audit", audit=event))
         self._metrics = Metrics()
         self._processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
@@ -91,6 +103,10 @@ class ModelFunction:
         return TableLedger(setting("LEDGER_TABLE"))
 
     @cached_property
+    def _marks(self) -> TableMarks:
+        return TableMarks(setting("LEDGER_TABLE"))
+
+    @cached_property
     def _idempotency(self) -> IdempotencyConfig:
         return IdempotencyConfig(event_key_jmespath="key", expires_after_seconds=REMEMBER_SECONDS)
 
@@ -107,9 +123,11 @@ class ModelFunction:
         """Answer an SQS batch; returns the items to be tried again."""
         self._idempotency.register_lambda_context(context)
         try:
-            return process_partial_response(
+            answer = process_partial_response(
                 event=event, record_handler=self._record, processor=self._processor, context=context
             )
+            self._checkpoint(Step.BEFORE_ANSWER)
+            return answer
         finally:
             self._metrics.flush_metrics()
 
@@ -121,6 +139,7 @@ class ModelFunction:
 
     def _record(self, record: SQSRecord) -> None:
         """Answer one message. An exception that leaves here sends the message back to the queue."""
+        self._checkpoint(Step.RECEIVED)
         try:
             event = Event.from_json(record.body)
         except EventRejected as error:
@@ -159,18 +178,22 @@ class ModelFunction:
             found = sweep(event, subscription, self._client(tenant), self._queue, self._ledger)
             self._close(event, {"outcome": "sweep", "found": found})
             return
-        key = [event.tenant, event.focus, event.version or event.id, self.package.identity.digest]
+        # a deletion has no version of its own, and is no repetition of the event of the version before
+        version = event.version if event.version and not event.deleted else event.id
+        key = [event.tenant, event.focus, version, self.package.identity.digest]
         job = {"key": "|".join(map(str, key)), "event": asdict(event)}
         answered = self._answer_once(job=job)
-        entry = {name: answered[name] for name in ("outcome", "result", "reason", "written")}
+        entry = {name: answered.get(name) for name in ("outcome", "result", "reason", "written", "replaced")}
         if answered["event_id"] != event.id:
-            entry |= {"outcome": "duplicate", "written": 0}
+            entry |= {"outcome": "duplicate", "written": 0, "replaced": 0}
         self._close(event, entry)
 
     def _answer(self, job: dict[str, Any]) -> dict[str, Any]:
         event = Event(**job["event"])
         tenant, _ = self._origin(event)
-        outcome = answer_event(event, tenant, self._client(tenant), self.package, self._predict)
+        client = self._client(tenant)
+        outcome = answer_event(event, tenant, client, self.package, self._predict, self._checkpoint, self._audit)
+        self._checkpoint(Step.BEFORE_REMEMBER)
         return {**asdict(outcome), "event_id": event.id}
 
     def _origin(self, event: Event) -> tuple[Tenant, SubscriptionEntry]:
@@ -181,7 +204,7 @@ class ModelFunction:
         return tenant, subscription
 
     def _client(self, tenant: Tenant) -> FhirClient:
-        key = (tenant.fhir_base, tenant.token)
+        key = tenant.connection
         if key not in self._clients:
             self._clients[key] = self._connect(tenant)
         return self._clients[key]
@@ -196,7 +219,11 @@ class ModelFunction:
             "finished": now.isoformat(),
             **entry,
         }
+        self._checkpoint(Step.BEFORE_LEDGER)
         self._ledger.record(event, entry)
+        self._checkpoint(Step.BEFORE_MARK)
+        # a number counts once its event's end is on record, so that a lost event leaves a gap
+        self._marks.seen(event.tenant, event.subscription, event.event_number, now.isoformat())
         outcome = str(entry["outcome"])
         self._metrics.add_metric(outcome.capitalize(), MetricUnit.Count, 1)
         self._metrics.add_metric("Latency", MetricUnit.Milliseconds, latency)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import yaml
 
 from fhir_adapter.codes import concept
 from fhir_adapter.errors import ConfigurationError
-from fhir_adapter.features import AppliesIf, Input, applies_if_from, input_from
+from fhir_adapter.features import AppliesIf, Input, applies_if_from, input_from, localised
 from fhir_adapter.prediction import ModelIdentity
+from fhir_adapter.terminology import Terminology, load_terminology
 from functions.serving.errors import ModelRefused
 
 __all__ = ["Curve", "ModelPackage", "load_package"]
@@ -60,6 +61,11 @@ class ModelPackage:
     horizons_days: tuple[float, ...]
     curve: Curve | None
 
+    def localised(self, terminology: Terminology) -> ModelPackage:
+        """Return the package with a tenant's local codes beside the declared ones."""
+        inputs, applies_if = localised(self.inputs, self.applies_if, terminology)
+        return replace(self, inputs=inputs, applies_if=applies_if)
+
 
 def load_package(folder: Path) -> ModelPackage:
     """Read and check a model package.
@@ -72,7 +78,8 @@ def load_package(folder: Path) -> ModelPackage:
     Raises
     ------
     ModelRefused
-        Naming the rule: ``contract``, ``schema``, ``kind``, ``file``, ``digest``, ``inputs``, ``horizons``.
+        Naming the rule: ``contract``, ``schema``, ``kind``, ``file``, ``digest``, ``inputs``, ``horizons``,
+        ``card``.
     """
     name = folder.name
     data = _contract(folder)
@@ -84,8 +91,9 @@ def load_package(folder: Path) -> ModelPackage:
     if not horizons or list(horizons) != sorted(set(horizons)) or horizons[0] <= 0:
         raise ModelRefused(name, "horizons", "horizons_days must be positive and rise")
     try:
-        inputs = tuple(input_from(item) for item in data["inputs"])
-        applies_if = applies_if_from(data.get("applies_if", {}))
+        terminology = load_terminology(folder / "terminology")
+        inputs = tuple(input_from(item, terminology) for item in data["inputs"])
+        applies_if = applies_if_from(data.get("applies_if", {}), terminology)
     except ConfigurationError as error:
         raise ModelRefused(name, "inputs", str(error)) from None
     if len({item.name for item in inputs}) != len(inputs):
@@ -102,6 +110,10 @@ def load_package(folder: Path) -> ModelPackage:
             outcome=concept(outcome["system"], outcome["code"], outcome["display"]),
             outcome_text=outcome["text"],
             status=data["status"],
+            mitigation=str(data.get("mitigation", "")).strip(),
+            manufacturer=str(data.get("manufacturer", "Bedside")),
+            ai_kinds=tuple(str(kind) for kind in data.get("ai_kinds", ())),
+            card=_card(folder),
         ),
         model=_model_bytes(folder, data),
         focus=data["focus"],
@@ -131,6 +143,16 @@ def _contract(folder: Path) -> Mapping[str, Any]:
     if absent:
         raise ModelRefused(folder.name, "contract", f"model.yaml lacks {', '.join(absent)}")
     return data
+
+
+def _card(folder: Path) -> str:
+    """Return the model card; a package without one is served, and its results refer to none."""
+    try:
+        return (folder / "card.md").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError):
+        raise ModelRefused(folder.name, "card", "card.md is not readable as UTF-8") from None
 
 
 def _model_bytes(folder: Path, data: Mapping[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fhir_adapter.features import AgeInput, Features, ObservationInput, SexInput, Value
+from fhir_adapter.features import AgeInput, Features, FhirPathInput, ObservationInput, SexInput, Value
 from fhir_adapter.prediction import Contribution, Prediction, RiskAtHorizon, SurvivalCurve
 from functions.serving.package import Curve, ModelPackage
 from functions.serving.session import Float64, OnnxModel
@@ -96,6 +96,8 @@ def describe(value: Value, used: float) -> tuple[str, str]:
     display = value.input.display
     if isinstance(value.input, ObservationInput):
         text = f"{used:.4g} {value.input.unit}"
+    elif isinstance(value.input, FhirPathInput) and value.input.plausible:
+        text = f"{used:.4g} {value.input.unit or ''}".strip()
     elif isinstance(value.input, AgeInput):
         text = f"{used:.0f} years"
     elif isinstance(value.input, SexInput):

@@ -33,10 +33,13 @@ API_ID = "twin"
 TEXT = re.compile(r"text/|application/(json|xml|javascript)(;|$)", re.IGNORECASE)
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
-NOTIFY_ROUTES = tuple(
-    f"{method} /notify/{{tenant}}/{{subscription}}{rest}"
-    for method in ("POST", "PUT", "DELETE")
-    for rest in ("", "/{type}/{id}")
+NOTIFY_ROUTES = (
+    *(
+        f"{method} /notify/{{tenant}}/{{subscription}}{rest}"
+        for method in ("POST", "PUT", "DELETE")
+        for rest in ("", "/{type}/{id}")
+    ),
+    "GET /.well-known/jwks.json",
 )
 
 Invoker = Callable[[dict[str, Any]], dict[str, Any]]

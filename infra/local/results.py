@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from fhir_adapter.codes import ABSTENTION_REASON, MODEL_TAG
+from fhir_adapter.evidence.times import horizon_days
 from infra.local.chart import Curve
 
 FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -163,16 +164,16 @@ def _prediction(
 ) -> tuple[str, Result]:
     risks, rationales = [], []
     for prediction in item.get("prediction", []):
-        days = prediction.get("whenRange", {}).get("high", {}).get("value")
+        days = horizon_days(prediction)
         percent = prediction.get("probabilityDecimal")
         if days is not None and percent is not None:
-            risks.append((float(days), float(percent)))
+            risks.append((days, float(percent)))
         rationales.append(prediction.get("rationale", ""))
     basis = [entry["reference"] for entry in item.get("basis", []) if "reference" in entry]
     own = next((observations[reference] for reference in basis if reference in observations), {})
     result = Result(
         person=_person(item, people),
-        when=item.get("occurrenceDateTime", ""),
+        when=own.get("effectiveDateTime") or item.get("occurrenceDateTime", ""),
         status=item.get("status", ""),
         risks=tuple(sorted(risks)),
         curve=_curve(own),

@@ -153,6 +153,7 @@ class Twin:
             "auth": {"type": "bearer", "token": self.ehr.token},
             "organization": "Bedside twin",
             "allow_private": True,
+            "audit": "ehr",
             "subscriptions": {
                 NAME: {
                     "secret": self.secret,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -44,7 +45,8 @@ class Cloud:
 
 @pytest.fixture(autouse=True)
 def namespace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Metrics need a namespace, which the template sets."""
+    """Metrics need a namespace, which the template sets; a logger of its own writes to this test's output."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"test-{uuid4()}")
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Bedside")
 
 
@@ -55,7 +57,6 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         "AWS_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "POWERTOOLS_SERVICE_NAME": "test",
         "TENANT_SECRET_PREFIX": "bedside/tenants/",
         "IDEMPOTENCY_TABLE": "idempotency",
         "LEDGER_TABLE": "ledger",

@@ -19,6 +19,7 @@ ASKED = {
     "test": [*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["test"]],
     "train": [*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["test"], *EXTRAS["train"]],
     "lambda-receiver": EXTRAS["receiver"],
+    "lambda-reconcile": EXTRAS["reconcile"],
     "lambda-survival": PROJECT["dependencies"],
 }
 
@@ -58,6 +59,6 @@ def test_lists_share_their_pins_and_name_no_host_or_path(name: str) -> None:
 
 
 def test_functions_carry_nothing_for_training() -> None:
-    for name in ("lambda-receiver", "lambda-survival"):
+    for name in ("lambda-receiver", "lambda-reconcile", "lambda-survival"):
         assert not {"scikit-learn", "scikit-survival", "scipy", "pandas", "torch"} & set(pins(name))
     assert "torch" not in pins("train")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from fhir_adapter.client import FhirClient, RetryPolicy
+from fhir_adapter.evidence import horizon_days
 from fhir_adapter.tenants import Tenant
 from functions.serving.events import Event, new_event
 from functions.serving.handler import ModelFunction
+from functions.serving.marks import TableMarks
 from functions.survival.app import handler as survival_handler
 from tests.fakes import BASE, FakeEhr
 from tests.functional.conftest import Cloud
@@ -40,8 +43,10 @@ def ehr() -> FakeEhr:
 
 
 @pytest.fixture
-def run(ehr: FakeEhr, cloud: Cloud, lambda_context: Any) -> Run:
+def run(ehr: FakeEhr, cloud: Cloud, lambda_context: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Hand messages to the handler; returns the ids of those that go back to the queue."""
+    # a logger of its own: Powertools keeps one a service, with the stream of whichever test made it
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"test-{uuid4()}")
     function = ModelFunction(survival_handler.package, survival_handler._predict, connect_to(ehr))
 
     def invoke(*messages: Event | str, receives: int = 1) -> list[str]:
@@ -72,7 +77,7 @@ def test_an_admission_becomes_a_prediction_in_two_round_trips(run: Run, ehr: Fak
     assert run(admitted()) == []
     assert [request.method for request in ehr.requests] == ["POST", "POST"]
     (risk,) = ehr.of_type("RiskAssessment")
-    assert [item["whenRange"]["high"]["value"] for item in risk["prediction"]] == [30, 180, 365, 1095]
+    assert [horizon_days(item) for item in risk["prediction"]] == [30, 180, 365, 1095]
     percentages = [item["probabilityDecimal"] for item in risk["prediction"]]
     assert percentages == sorted(percentages)
     assert all(0 < value < 100 for value in percentages)
@@ -122,12 +127,118 @@ def test_a_new_version_of_an_input_is_a_new_result(run: Run, ehr: FakeEhr) -> No
     assert len(ehr.of_type("Device")) == 1
 
 
+@pytest.mark.conformance("G34")
+def test_a_newer_result_marks_the_older_one_and_says_so(run: Run, ehr: FakeEhr, cloud: Cloud) -> None:
+    run(admitted("1"))
+    (older,) = ehr.of_type("RiskAssessment")
+    requests = len(ehr.requests)
+    ehr.put(observation("hr", "8867-4", 120, "/min"))
+    ehr.put(encounter())
+    run(admitted("2"))
+    assert len(ehr.requests) == requests + 2, "superseding costs no further round trip"
+    (live,) = [item for item in ehr.of_type("RiskAssessment") if item["status"] == "preliminary"]
+    assert ehr.resources[f"RiskAssessment/{older['id']}"]["status"] == "entered-in-error"
+    provenance = next(
+        item for item in ehr.of_type("Provenance") if {"reference": f"RiskAssessment/{live['id']}"} in item["target"]
+    )
+    revised = {item["what"]["reference"] for item in provenance["entity"] if item["role"] == "revision"}
+    assert f"RiskAssessment/{older['id']}/_history/1" in revised
+    transaction = json.loads(ehr.requests[-1].content)
+    marks = [entry["request"] for entry in transaction["entry"] if "ifMatch" in entry["request"]]
+    assert {mark["ifMatch"] for mark in marks} == {'W/"1"'}
+    assert len(marks) == 2
+    assert sorted(entry["replaced"] for entry in cloud.entries()) == [0, 2]
+
+
+def test_an_abstention_takes_the_place_of_a_prediction_too(run: Run, ehr: FakeEhr) -> None:
+    run(admitted("1"))
+    ehr.put(encounter(status="cancelled"))
+    run(admitted("2"))
+    assert [item["status"] for item in ehr.of_type("RiskAssessment")] == ["entered-in-error"]
+
+
+def test_what_a_person_confirmed_is_not_taken_back(run: Run, ehr: FakeEhr) -> None:
+    run(admitted("1"))
+    (risk,) = ehr.of_type("RiskAssessment")
+    ehr.put({**risk, "status": "final"})
+    ehr.put(encounter())
+    run(admitted("2"))
+    assert sorted(item["status"] for item in ehr.of_type("RiskAssessment")) == ["final", "preliminary"]
+
+
+@pytest.mark.conformance("D05")
+def test_an_older_event_that_comes_late_changes_nothing(run: Run, ehr: FakeEhr, cloud: Cloud) -> None:
+    """Everything is read again, so the late event of version 1 is answered from version 2, which is there."""
+    ehr.put(encounter())
+    run(admitted("2"))
+    (risk,) = ehr.of_type("RiskAssessment")
+    run(admitted("1"))
+    assert ehr.of_type("RiskAssessment") == [risk]
+    assert sorted(entry["outcome"] for entry in cloud.entries()) == ["duplicate", "predicted"]
+
+
+def test_our_own_writes_do_not_trigger_us(run: Run, ehr: FakeEhr, cloud: Cloud) -> None:
+    run(admitted())
+    before = dict(ehr.resources)
+    kinds = ("Observation", "RiskAssessment", "Provenance", "Device")
+    ours = [f"{kind}/{item['id']}" for kind in kinds for item in ehr.of_type(kind) if item["meta"].get("tag")]
+    assert len(ours) >= 4
+    assert run(*(admitted(focus=focus) for focus in ours)) == []
+    assert ehr.resources == before
+    outcomes = [entry["outcome"] for entry in cloud.entries()]
+    assert sorted(outcomes) == sorted(["predicted", *["ignored"] * len(ours)])
+    assert cloud.messages(cloud.dead_letter_url) == []
+
+
+@pytest.mark.conformance("D03", "D04")
+@pytest.mark.parametrize("hint", ["Patient/p1", None])
+def test_a_deleted_focus_withdraws_its_results(run: Run, ehr: FakeEhr, cloud: Cloud, hint: str | None) -> None:
+    run(admitted())
+    del ehr.resources["Encounter/e1"]
+    assert run(new_event("general", "admissions", "focus", "Encounter/e1", None, hint, deleted=True)) == []
+    assert [item["status"] for item in ehr.of_type("RiskAssessment")] == ["entered-in-error"]
+    assert "withdrawn" in {entry["outcome"] for entry in cloud.entries()}
+
+
+def test_a_deletion_of_what_was_never_answered_or_is_still_there(run: Run, ehr: FakeEhr, cloud: Cloud) -> None:
+    gone = new_event("general", "admissions", "focus", "Encounter/none", None, None, deleted=True)
+    stale = new_event("general", "admissions", "focus", "Encounter/e1", "1", "Patient/p1", deleted=True)
+    assert run(gone, stale) == []
+    assert len(ehr.of_type("RiskAssessment")) == 1, "the record says that it is there, and counts"
+    assert sorted(entry["outcome"] for entry in cloud.entries()) == ["ignored", "predicted"]
+
+
+@pytest.mark.conformance("G33", "G34")
+def test_a_record_that_never_stands_still_goes_back_to_the_queue(run: Run, ehr: FakeEhr) -> None:
+    def conflict(request: httpx.Request) -> httpx.Response | None:
+        return httpx.Response(412) if b'"transaction"' in request.content else None
+
+    ehr.before = conflict
+    assert run(admitted()) == ["m0"]
+    assert ehr.of_type("RiskAssessment") == []
+
+
+@pytest.mark.conformance("C10")
+def test_event_numbers_are_marked_when_their_events_have_ended(run: Run, ehr: FakeEhr, cloud: Cloud) -> None:
+    events = [
+        new_event("general", "admissions", "focus", "Encounter/e1", "1", "Patient/p1", event_number=number)
+        for number in (7, 5)
+    ]
+    ehr.before = lambda _request: httpx.Response(503)
+    assert run(*events) == ["m0", "m1"]
+    marks = TableMarks("ledger")
+    assert marks.state("general", "admissions").numbers == set()
+    ehr.before = None
+    assert run(*events, receives=2) == []
+    assert marks.state("general", "admissions").gaps() == ((6, 6),)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (lambda ehr: ehr.resources.pop("Observation/hr"), "missing-input"),
         (lambda ehr: ehr.resources.pop("Condition/mi"), "outside-population"),
-        (lambda ehr: ehr.put(encounter(period={})), "no-index-time"),
+        (lambda ehr: ehr.put(encounter(period={"end": "2026-01-12"})), "no-index-time"),
         (lambda ehr: ehr.put(encounter(status="cancelled")), "outside-population"),
     ],
 )

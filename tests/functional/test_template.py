@@ -146,11 +146,12 @@ def test_no_policy_allows_everything() -> None:
             assert "*" not in action
 
 
-def test_secrets_of_tenants_only() -> None:
+def test_secrets_of_tenants_and_their_keys_only() -> None:
     prefix = GLOBALS["Environment"]["Variables"]["TENANT_SECRET_PREFIX"]
     for statement in statements():
         if "secretsmanager:GetSecretValue" in as_list(statement["Action"]):
-            assert statement["Resource"]["Fn::Sub"].endswith(f":secret:{prefix}*")
+            for resource in as_list(statement["Resource"]):
+                assert resource["Fn::Sub"].endswith((f":secret:{prefix}*", ":secret:bedside/keys/*"))
 
 
 def test_access_log_has_no_paths_which_name_patients() -> None:

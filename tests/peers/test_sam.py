@@ -14,7 +14,7 @@ from tests.peering import require_peer
 
 pytestmark = pytest.mark.peer("aws-sam-cli")
 
-FUNCTIONS = {"ReceiverFunction": "receiver", "SurvivalFunction": "survival"}
+FUNCTIONS = {"ReceiverFunction": "receiver", "SurvivalFunction": "survival", "ReconcileFunction": "reconcile"}
 UNCHECKED_HASH = 0b01
 HEAVY = ("sklearn", "sksurv", "scipy", "pandas", "torch", "matplotlib", "lifelines", "moto", "pip", "setuptools")
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from fhir_adapter.codes import MODEL_TAG
+from fhir_adapter.evidence import horizon_days
 from infra.cli import redrive
 from infra.local.bundles import patient_bundle
 from infra.local.cohort import draw_cohort
@@ -81,7 +82,7 @@ def test_an_admission_becomes_a_prediction_in_the_record(twin: Twin) -> None:
     assert entry["outcome"] == "predicted"
     (assessment,) = results(twin, "RiskAssessment", "predicted")
     assert entry["result"] == f"RiskAssessment/{assessment['id']}"
-    assert [item["whenRange"]["high"]["value"] for item in assessment["prediction"]] == [30, 180, 365, 1095]
+    assert [horizon_days(item) for item in assessment["prediction"]] == [30, 180, 365, 1095]
     assert assessment["status"] == "preliminary"
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fhir_adapter.codes import MODEL_TAG
+from fhir_adapter.evidence import horizon_days
 from functions.survival.data import WHAS500, FloatArray, SurvivalTable
 from tests.peering import require_peer
 
@@ -57,7 +58,7 @@ def risks_on_record(twin: Twin, days: float) -> dict[int, float]:
             resource = entry["resource"]
             row = int(resource["subject"]["reference"].removeprefix("Patient/whas-"))
             assert row not in found, "one result for each patient"
-            (risk,) = [item for item in resource["prediction"] if item["whenRange"]["high"]["value"] == days]
+            (risk,) = [item for item in resource["prediction"] if horizon_days(item) == days]
             found[row] = risk["probabilityDecimal"] / 100
         url = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), None)
     return found

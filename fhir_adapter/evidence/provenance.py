@@ -1,0 +1,72 @@
+"""Where a result comes from (AI Transparency on FHIR, AI-Provenance).
+
+It names everything that replaying needs: every input at the version that was read, the model, and its card. It is a
+record that software keeps and not a judgement of the AI, so its meta holds no label; its reason does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from fhir_adapter.codes import (
+    AI_ASSERTED,
+    AI_PROVENANCE_PROFILE,
+    MODEL_TAG,
+    PROVENANCE_PARTICIPANT,
+    V3_DATA_OPERATION,
+    Json,
+    coding,
+    concept,
+)
+from fhir_adapter.evidence.device import ARTIFICIAL_INTELLIGENCE, card_id, device_id
+from fhir_adapter.prediction import ModelIdentity, ResultContext
+
+__all__ = ["provenance"]
+
+
+def provenance(
+    results: Sequence[Json],
+    context: ResultContext,
+    model: ModelIdentity,
+    identifier: str,
+    now: datetime,
+    replaces: Sequence[str] = (),
+) -> Json:
+    """Return the Provenance of the results.
+
+    Parameters
+    ----------
+    results : sequence of dict
+        Its targets.
+    context : ResultContext
+        Its entities of role ``source``.
+    replaces : sequence of str
+        References of earlier results that these revise.
+    """
+    recorded = now.isoformat(timespec="milliseconds")
+    entities = [("source", source.reference) for source in context.sources]
+    if model.card:
+        entities.append(("derivation", f"DocumentReference/{card_id(model)}"))
+    entities += [("revision", reference) for reference in replaces]
+    resource: Json = {
+        "resourceType": "Provenance",
+        "id": identifier,
+        "meta": {"profile": [AI_PROVENANCE_PROFILE], "tag": [coding(MODEL_TAG, model.name)]},
+        "target": [{"reference": f"{result['resourceType']}/{result['id']}"} for result in results],
+        "occurredDateTime": recorded,
+        "recorded": recorded,
+        "reason": [{"coding": [AI_ASSERTED]}],
+        "activity": concept(V3_DATA_OPERATION, "CREATE", "create"),
+        "agent": [
+            {
+                "type": concept(PROVENANCE_PARTICIPANT, "author", "Author"),
+                "role": [ARTIFICIAL_INTELLIGENCE],
+                "who": {"reference": f"Device/{device_id(model)}"},
+                "onBehalfOf": {"display": context.organization},
+            }
+        ],
+    }
+    if entities:
+        resource["entity"] = [{"role": role, "what": {"reference": reference}} for role, reference in entities]
+    return resource

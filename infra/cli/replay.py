@@ -1,0 +1,117 @@
+"""``bedside replay``: make a recorded prediction again from its Provenance, and compare bit by bit."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from fhir_adapter.client import FhirClient
+from fhir_adapter.errors import FhirAdapterError
+from fhir_adapter.keys import FileKeys
+from fhir_adapter.tenants import FileTenants, Tenant
+from functions.serving.errors import ModelRefused
+from functions.serving.package import load_package
+from functions.serving.recorded import State
+from functions.serving.replay import Model, Replay, Verdict, replay
+from functions.survival.predict import SurvivalModel
+
+HELP = "make a recorded prediction again from its Provenance, bit for bit"
+DESCRIPTION = """\
+Read a Provenance and every input at the version it names, run the model of the recorded digest again, and compare
+with the RiskAssessment and the Observation in the EHR. Nothing is written.
+"""
+EPILOG = """\
+examples:
+  bedside replay Provenance/5c0d... --tenant general --tenants tenants.json
+  bedside replay Provenance/5c0d... --tenant twin --base http://127.0.0.1:8000/fhir --token-file build/local/ehr/token
+
+exit status: 0 reproduced, 1 not reproduced or not to be had, 2 wrong arguments.
+An abstention over something that was missing is not reproduced: absence is in no version.
+"""
+REFERENCE = re.compile(r"Provenance/[A-Za-z0-9\-.]{1,64}\Z")
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``bedside replay``."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("provenance", metavar="Provenance/ID", help="which prediction")
+    parser.add_argument("--tenant", required=True, metavar="NAME", help="whose EHR")
+    parser.add_argument("--tenants", type=Path, metavar="FILE", help="file or directory that describes the tenants")
+    parser.add_argument("--base", metavar="URL", help="FHIR base URL, instead of --tenants")
+    parser.add_argument("--keys", type=Path, metavar="DIR", help="private keys, for a tenant with backend-services")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="with --base: holds the bearer token")
+    parser.add_argument(
+        "--package",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a model package beside those that ship, such as an older version; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay; returns the exit status."""
+    if not REFERENCE.match(args.provenance):
+        return _wrong("the first argument must read Provenance/ID")
+    if bool(args.tenants) == bool(args.base):
+        return _wrong("needs either --tenants FILE or --base URL")
+    if args.token_file and not args.base:
+        return _wrong("--token-file goes with --base")
+    try:
+        tenant = _tenant(args)
+        models = _models([*sorted(FUNCTIONS.glob("*/packages/*")), *args.package])
+        keys = FileKeys(args.keys) if args.keys else None
+        with FhirClient.for_tenant(tenant, keys) as client:
+            report = replay(args.provenance, client, models, tenant)
+    except (FhirAdapterError, ModelRefused, OSError) as error:
+        sys.stderr.write(f"bedside replay: {error}\n")
+        return 1
+    sys.stdout.write(json.dumps(report.to_json()) + "\n" if args.json else _told(report))
+    return 0 if report.verdict == Verdict.REPRODUCED else 1
+
+
+def _wrong(what: str) -> int:
+    sys.stderr.write(f"bedside replay: {what}\n")
+    return 2
+
+
+def _tenant(args: argparse.Namespace) -> Tenant:
+    if args.tenants:
+        tenants = FileTenants(args.tenants)
+        found = tenants.get(args.tenant)
+        if found is None:
+            raise FhirAdapterError(f"{args.tenants} describes no tenant {args.tenant!r}: {', '.join(tenants.names())}")
+        return found
+    auth = {"type": "none"}
+    if args.token_file:
+        auth = {"type": "bearer", "token": args.token_file.read_text(encoding="utf-8").strip()}
+    # a base given on the command line is meant, wherever it is
+    return Tenant.from_dict(
+        {"name": args.tenant, "fhir_base": args.base, "auth": auth, "allow_private": True, "subscriptions": {}}
+    )
+
+
+def _models(folders: list[Path]) -> dict[str, Model]:
+    """Load every survival package by its digest; those with errors are named and refused."""
+    models = {}
+    for folder in folders:
+        package = load_package(folder)
+        if package.identity.kind == "survival":
+            models[package.identity.digest] = Model(package, SurvivalModel(package).predict)
+    return models
+
+
+def _told(report: Replay) -> str:
+    lines = [f"{report.provenance}: {report.verdict}. {report.detail}", f"model: {report.model}"]
+    lines += [f"result: {reference}" for reference in report.results]
+    lines.append(f"inputs: {len(report.inputs)}; values compared: {report.compared}")
+    lines += [f"  {item.reference}: {item.state}" for item in report.inputs if item.state != State.CURRENT]
+    lines += [f"  {difference}" for difference in report.differences]
+    return "\n".join(lines) + "\n"
