@@ -18,7 +18,10 @@ from infra.local import synthea
 from tests.peering import require_peer
 
 ROOT = Path(__file__).parents[2]
-BEDSIDE = [sys.executable, "-c", "import sys; from infra.cli.main import main; sys.exit(main())"]
+RUN = "import sys; from infra.cli.main import main; sys.exit(main())"
+# A shell's background job, as a test run may be, hands an ignored SIGINT down.
+LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+BEDSIDE = (sys.executable, "-c", LISTENING + RUN)
 KEYS = {"events", "predictions", "abstentions", "written", "duplicates", "dead_letters", "latency_ms"}
 
 
@@ -103,7 +106,11 @@ def test_local_stays_up_until_told_to_stop(tmp_path: Path, how: signal.Signals) 
         assert httpx.get(said["page"], trust_env=False).status_code == 200
     finally:
         process.send_signal(how)
-        _, complaints = process.communicate(timeout=60)
+        try:
+            _, complaints = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.communicate()
     assert process.returncode == 0, complaints
     assert "Traceback" not in complaints
 
