@@ -182,6 +182,7 @@ class Tenant:
             time_zone=data.get("time_zone", "UTC"),
             code_systems=tuple(data.get("code_systems", ())),
             concept_maps=tuple(data.get("concept_maps", ())),
+            audit=data.get("audit", "log"),
         )
 
 

@@ -118,12 +118,12 @@ def replay(reference: str, client: FhirClient, models: Mapping[str, Model], tena
     model = models.get(recorded.digest or "")
     if model and tenant:
         model = Model(model.package.localised(tenant.terminology), model.predict)
-    found = _lost(recorded) or _ran(recorded, model, tenant.zone if tenant else UTC)
+    found = _foreign(recorded) or _lost(recorded) or _ran(recorded, model, tenant.zone if tenant else UTC)
     return Replay(
         provenance=reference,
         verdict=found.verdict,
         detail=found.detail,
-        model=f"{model.package.identity.name} {model.package.identity.version}" if model else str(recorded.digest),
+        model=f"{model.package.identity.name} {model.package.identity.version}" if model else recorded.digest or "",
         results=recorded.results,
         inputs=recorded.inputs,
         compared=found.compared,
@@ -137,6 +137,12 @@ class _Found:
     detail: str
     compared: int = 0
     differences: tuple[str, ...] = ()
+
+
+def _foreign(recorded: Recorded) -> _Found | None:
+    if recorded.digest is None:
+        return _Found(Verdict.NOT_REPLAYABLE, "The Provenance names no model of Bedside as its author.")
+    return None
 
 
 def _lost(recorded: Recorded) -> _Found | None:

@@ -31,6 +31,7 @@ examples:
 exit status: 0 reproduced, 1 not reproduced or not to be had, 2 wrong arguments.
 An abstention over something that was missing is not reproduced: absence is in no version.
 """
+SHOWN = 10
 REFERENCE = re.compile(r"Provenance/[A-Za-z0-9\-.]{1,64}\Z")
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 
@@ -109,8 +110,10 @@ def _models(folders: list[Path]) -> dict[str, Model]:
 
 
 def _told(report: Replay) -> str:
-    lines = [f"{report.provenance}: {report.verdict}. {report.detail}", f"model: {report.model}"]
-    lines += [f"result: {reference}" for reference in report.results]
+    lines = [f"{report.provenance}: {report.verdict}. {report.detail}", f"model: {report.model or 'none'}"]
+    lines += [f"result: {reference}" for reference in report.results[:SHOWN]]
+    if len(report.results) > SHOWN:
+        lines.append(f"and {len(report.results) - SHOWN} more results")
     lines.append(f"inputs: {len(report.inputs)}; values compared: {report.compared}")
     lines += [f"  {item.reference}: {item.state}" for item in report.inputs if item.state != State.CURRENT]
     lines += [f"  {difference}" for difference in report.differences]

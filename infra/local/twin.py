@@ -57,6 +57,8 @@ class Twin:
         Another FHIR server instead of sekmet.
     receiver, worker : LambdaFunction, optional
         Other functions instead of Bedside's; started and stopped here.
+    audit : {"log", "ehr"}
+        Where AuditEvents go. In the EHR they add to its data with every read, repeated events included.
     visibility_timeout : int
         Seconds until an event whose handling failed is tried again.
     """
@@ -72,6 +74,7 @@ class Twin:
         ehr: Ehr | None = None,
         receiver: LambdaFunction | None = None,
         worker: LambdaFunction | None = None,
+        audit: Literal["log", "ehr"] = "log",
         visibility_timeout: int = 60,
     ) -> None:
         self.data_dir = data_dir
@@ -80,6 +83,7 @@ class Twin:
         self.secret = secrets.token_urlsafe(32)
         self._ports = (page_port, gateway_port)
         self._emulated = lambda_emulator
+        self._audit = audit
         self._given = (receiver, worker)
         self._stack = ExitStack()
         self.environment: dict[str, str] = {}
@@ -153,7 +157,7 @@ class Twin:
             "auth": {"type": "bearer", "token": self.ehr.token},
             "organization": "Bedside twin",
             "allow_private": True,
-            "audit": "ehr",
+            "audit": self._audit,
             "subscriptions": {
                 NAME: {
                     "secret": self.secret,

@@ -184,6 +184,21 @@ def test_an_attested_result_is_still_reproduced(ehr: KeepingEhr) -> None:
     assert replayed(ehr).verdict == Verdict.REPRODUCED
 
 
+def test_somebody_elses_provenance_is_not_replayed() -> None:
+    ehr = KeepingEhr(*admission())
+    foreign = {
+        "resourceType": "Provenance",
+        "id": "foreign",
+        "target": [{"reference": "Patient/p1"}],
+        "recorded": "2026-01-10T08:30:00+00:00",
+        "agent": [{"who": {"reference": "Organization/other"}}],
+    }
+    ehr.put(foreign)
+    report = replay("Provenance/foreign", ehr.client(), MODELS)
+    assert report.verdict == Verdict.NOT_REPLAYABLE
+    assert report.model == ""
+
+
 def test_another_model_is_not_run(ehr: KeepingEhr) -> None:
     report = replayed(ehr, {})
     assert report.verdict == Verdict.MODEL_DIFFERS

@@ -25,7 +25,15 @@ ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("BEDSIDE_DATA", ROOT.parent / "shared" / "data"))
 VECTORS = DATA / "notifications" / "backport"
 PATIENTS = 12
-WRITTEN_BY_US = {"Device", "Observation", "Provenance", "RiskAssessment", "Subscription"}
+WRITTEN_BY_US = {
+    "AuditEvent",
+    "Device",
+    "DocumentReference",
+    "Observation",
+    "Provenance",
+    "RiskAssessment",
+    "Subscription",
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +45,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
     from infra.local.demonstration import Demonstration
     from infra.local.twin import Twin
 
-    with Twin(tmp_path_factory.mktemp("twin")) as twin:
+    with Twin(tmp_path_factory.mktemp("twin"), audit="ehr") as twin:
         report = Demonstration(twin, PATIENTS, say=lambda _: None).play()
         assert report.complete
         yield twin
@@ -65,6 +73,8 @@ def test_everything_in_the_ehr_after_the_demo_is_valid_r4(twin: Twin) -> None:
     assert wrong == []
     assert set(found) >= WRITTEN_BY_US | {"Condition", "Encounter", "Patient"}
     assert found["RiskAssessment"] >= PATIENTS // 2
+    # one for the read and one for the write of every answer, the Synthea patient's included
+    assert found["AuditEvent"] == 2 * (PATIENTS + 1)
     assert found.total() > 2000
 
 

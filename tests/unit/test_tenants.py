@@ -24,6 +24,7 @@ def full(**more: Any) -> dict[str, Any]:
         "locale": "de-AT",
         "time_zone": "Europe/Vienna",
         "code_systems": ["http://loinc.org", "urn:oid:1.2.3"],
+        "audit": "ehr",
         **more,
     }
 
@@ -36,6 +37,7 @@ def test_reads_everything_a_tenant_says() -> None:
     assert (found.auth.alg, found.auth.kid, found.auth.scopes) == ("RS384", "k1", ("system/Patient.rs",))
     assert (found.locale, found.time_zone) == ("de-AT", "Europe/Vienna")
     assert found.code_systems == ("http://loinc.org", "urn:oid:1.2.3")
+    assert found.audit == "ehr"
     assert found.origins == {
         "https://ehr.test:443",
         "https://pacs.test:443",
