@@ -8,8 +8,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.receiver.api import Receiver
-from functions.serving.cloud import SecretTenants, SqsQueue, setting
+from functions.serving.cloud import SqsQueue, setting
 from functions.serving.marks import TableMarks
+from functions.serving.tenants import SecretTenants
 
 _receiver: Receiver | None = None
 

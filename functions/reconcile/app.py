@@ -20,8 +20,9 @@ from fhir_adapter.errors import ConfigurationError
 from fhir_adapter.tenants import Tenant, TenantStore
 from functions.reconcile.reconcile import Reconciler, Report
 from functions.serving.cloud import SqsQueue, TableLedger, setting
+from functions.serving.connect import open_client
 from functions.serving.marks import TableMarks
-from functions.serving.tenants import SecretKeys, SecretTenants
+from functions.serving.tenants import SecretTenants
 
 __all__ = ["ReconcileFailed", "handler", "reconcile_all", "reconcile_tenant"]
 
@@ -31,11 +32,6 @@ logger = Logger()
 
 class ReconcileFailed(Exception):
     """Some tenants could not be reconciled; names them."""
-
-
-def open_client(tenant: Tenant) -> FhirClient:
-    """Open the FHIR client of a tenant."""
-    return FhirClient.for_tenant(tenant, SecretKeys())
 
 
 def reconcile_tenant(

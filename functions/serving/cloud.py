@@ -16,9 +16,8 @@ from botocore.exceptions import ClientError
 
 from fhir_adapter.errors import ConfigurationError
 from functions.serving.events import Event
-from functions.serving.tenants import SecretTenants
 
-__all__ = ["EventQueue", "Ledger", "MemoryLedger", "MemoryQueue", "SecretTenants", "SqsQueue", "TableLedger"]
+__all__ = ["EventQueue", "Ledger", "MemoryLedger", "MemoryQueue", "SqsQueue", "TableLedger"]
 
 KEEP_DAYS = 90
 BATCH = 10

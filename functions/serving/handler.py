@@ -32,13 +32,14 @@ from fhir_adapter.client import FhirClient
 from fhir_adapter.errors import ConfigurationError, FhirRejected, FhirUnavailable, InvalidResourceError
 from fhir_adapter.tenants import SubscriptionEntry, Tenant
 from functions.serving.cloud import QueueError, SqsQueue, TableLedger, setting
+from functions.serving.connect import open_client
 from functions.serving.errors import EventRejected
 from functions.serving.events import Event
 from functions.serving.marks import TableMarks
 from functions.serving.package import ModelPackage
 from functions.serving.steps import Checkpoint, Step, go_on
 from functions.serving.sweep import sweep
-from functions.serving.tenants import SecretKeys, SecretTenants
+from functions.serving.tenants import SecretTenants
 from functions.serving.worker import Predict, answer_event
 
 __all__ = ["ModelFunction"]
@@ -47,11 +48,6 @@ __all__ = ["ModelFunction"]
 TRY_AGAIN = (FhirUnavailable, QueueError, BotoCoreError, ClientError, IdempotencyAlreadyInProgressError)
 NEVER = (EventRejected, FhirRejected, InvalidResourceError, ConfigurationError)
 REMEMBER_SECONDS = 3600
-
-
-def open_client(tenant: Tenant) -> FhirClient:
-    """Open the FHIR client of a tenant."""
-    return FhirClient.for_tenant(tenant, SecretKeys())
 
 
 class ModelFunction:

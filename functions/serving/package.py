@@ -63,6 +63,8 @@ class ModelPackage:
 
     def localised(self, terminology: Terminology) -> ModelPackage:
         """Return the package with a tenant's local codes beside the declared ones."""
+        if not terminology.mappings:
+            return self
         inputs, applies_if = localised(self.inputs, self.applies_if, terminology)
         return replace(self, inputs=inputs, applies_if=applies_if)
 

@@ -18,7 +18,10 @@ from fhir_adapter.codes import Json
 from fhir_adapter.errors import ConfigurationError
 from fhir_adapter.tenants import Tenant
 
-__all__ = ["ParameterTenants", "SecretKeys", "SecretTenants"]
+__all__ = ["KEY_PREFIX", "TENANT_PREFIX", "ParameterTenants", "SecretKeys", "SecretTenants"]
+
+TENANT_PREFIX = "bedside/tenants/"
+KEY_PREFIX = "bedside/keys/"
 
 TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 KEY_NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,400}\Z")
@@ -130,7 +133,7 @@ class SecretKeys:
         Secret name before the key's name, so that a tenant's record cannot name any other secret.
     """
 
-    def __init__(self, prefix: str = "bedside/keys/") -> None:
+    def __init__(self, prefix: str = KEY_PREFIX) -> None:
         self._prefix = prefix
 
     def get(self, name: str) -> Json:

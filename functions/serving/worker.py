@@ -154,9 +154,7 @@ def _attempt(
         bundle = withdrawal(replaced, detail, tenant.organization)
     else:
         bundle = superseding(_absent(evidence.bundle, read.earlier), replaced)
-    for entry in bundle["entry"]:
-        if entry["resource"]["resourceType"] == "Provenance":
-            check(entry["resource"])
+    _check_provenance(bundle)
     names = [entry["request"]["url"] for entry in bundle["entry"]]
     others = [name for name in names if name != evidence.result]
     events.append(auditor.write(event.id, read.patient, evidence.result, others, datetime.now(UTC)))
@@ -186,6 +184,13 @@ def _keep(events: Sequence[Json], tenant: Tenant, client: FhirClient, audit: Aud
         return
     for event in events:
         audit.record(event)
+
+
+def _check_provenance(bundle: Json) -> None:
+    """What superseding and withdrawing add is not yet checked; the results were when they were built."""
+    for entry in bundle["entry"]:
+        if entry["resource"]["resourceType"] == "Provenance":
+            check(entry["resource"])
 
 
 def _keys(evidence: Evidence) -> list[str]:
@@ -229,9 +234,7 @@ def _withdraw(event: Event, tenant: Tenant, client: FhirClient, gone: Gone) -> t
             return Outcome("ignored", event.focus or "", None, 0), True
         raise gone.error
     bundle = withdrawal(live, "What it was about is no longer in the record.", tenant.organization)
-    for entry in bundle["entry"]:
-        if entry["resource"]["resourceType"] == "Provenance":
-            check(entry["resource"])
+    _check_provenance(bundle)
     write(client, bundle)
     return Outcome("withdrawn", event.focus or "", None, len(bundle["entry"]), len(live)), True
 

@@ -18,8 +18,6 @@ import infra.bench
 from infra.local.emulator import EmulatorError
 from infra.packaging.artefact import BuildError
 
-HELP = "measure ratios against peers and floors"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's arguments."""

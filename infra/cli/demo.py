@@ -23,7 +23,6 @@ from infra.local.staying import stay, terminable
 from infra.local.synthea import SyntheaError
 from infra.local.twin import Twin, TwinError
 
-HELP = "start the twin, admit a synthetic cohort, show each patient's risk"
 DESCRIPTION = """\
 Start a hospital and its cloud on this machine: a FHIR server, an API gateway, a queue, the functions. Admit
 synthetic patients with a myocardial infarction and one whole Synthea history; every admission becomes a

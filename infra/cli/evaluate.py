@@ -10,8 +10,6 @@ from typing import Any
 from functions.survival.data import DATASETS
 from infra.cli.train import known, need_libraries, not_installed, say
 
-HELP = "evaluate a model package on held-out data and write its report"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's arguments."""

@@ -15,9 +15,8 @@ from fhir_adapter.errors import FhirAdapterError
 from fhir_adapter.keys import FileKeys
 from fhir_adapter.tenants import Tenant
 from functions.serving.tenants import SecretKeys
-from infra.cli.tenancy import add_tenants_option, registry, tenant_named
+from infra.cli.tenancy import add_tenants_option, registry, tenant_at, tenant_named
 
-HELP = "export an EHR's record as NDJSON files ($export)"
 DESCRIPTION = """\
 Ask a FHIR server for an export, wait until it is ready, and bring its files into a directory that only you can read.
 Each file is checked: NDJSON line by line, type and count as the server promised.
@@ -109,13 +108,7 @@ def _request(args: argparse.Namespace) -> ExportRequest:
 def _tenant(args: argparse.Namespace) -> Tenant:
     if args.tenant:
         return tenant_named(registry(args.tenants), args.tenant)
-    auth = {"type": "none"}
-    if args.token_file:
-        auth = {"type": "bearer", "token": args.token_file.read_text(encoding="utf-8").strip()}
-    # a base given on the command line is meant, wherever it is
-    return Tenant.from_dict(
-        {"name": "export", "fhir_base": args.base, "auth": auth, "allow_private": True, "subscriptions": {}}
-    )
+    return tenant_at(args.base, args.token_file, "export")
 
 
 def _report(result: ExportResult) -> dict[str, object]:

@@ -33,7 +33,6 @@ from fhir_adapter.terminology import load_terminology
 from functions.serving.errors import ModelRefused
 from functions.serving.package import ModelPackage, load_package
 
-HELP = "read a model's inputs from a Bundle or from exported NDJSON"
 DESCRIPTION = """\
 Read the declared inputs of a model for every admission in a file or folder, by the same definition that the functions
 use on a live server: a row each, with the values in the model's units, or the reason why there are none.

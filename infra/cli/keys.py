@@ -16,8 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fhir_adapter.errors import ConfigurationError
 from fhir_adapter.keys import algorithm_of, keys_of, new_key, parse_keys, public_set, read_key_file
 from fhir_adapter.tenants.auth import ALGORITHMS
+from functions.serving.tenants import KEY_PREFIX
 
-HELP = "make, list and rotate the keys that sign Bedside in at EHRs"
 DESCRIPTION = """\
 An EHR with SMART Backend Services knows Bedside by its public key. The private key stays in a file that only its owner
 can read (mode 0600), or in AWS Secrets Manager; a tenant's description names it under auth.key. Only public keys are
@@ -32,7 +32,6 @@ bedside keys rotate --file keys/ehr.json --promote KID    now KID signs; the old
 bedside keys rotate --file keys/ehr.json              both at once, where the EHR fetches keys when it needs them
 bedside keys rotate --file keys/ehr.json --retire KID     the overlap is over: forget KID
 """
-KEY_SECRET_PREFIX = "bedside/keys/"  # noqa: S105 - a name
 
 Jwk = dict[str, Any]
 
@@ -50,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=summary, description=summary)
         place = action.add_mutually_exclusive_group(required=True)
         place.add_argument("--file", type=Path, metavar="PATH", help="a file of mode 0600")
-        place.add_argument("--secret", metavar="NAME", help=f"a secret in Secrets Manager ({KEY_SECRET_PREFIX}NAME)")
+        place.add_argument("--secret", metavar="NAME", help=f"a secret in Secrets Manager ({KEY_PREFIX}NAME)")
         action.add_argument("--json", action="store_true", help="print one JSON object")
         if name == "new":
             action.add_argument("--alg", choices=ALGORITHMS, default="ES384", help="ES384 (default) or RS384")
@@ -149,7 +148,7 @@ class _File:
 
 class _Secret:
     def __init__(self, name: str) -> None:
-        self._name = name if name.startswith(KEY_SECRET_PREFIX) else KEY_SECRET_PREFIX + name
+        self._name = name if name.startswith(KEY_PREFIX) else KEY_PREFIX + name
         self._client = boto3.client("secretsmanager")
         self._exists = False
 

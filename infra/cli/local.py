@@ -13,7 +13,6 @@ from infra.local.ehr import SekmetEhr
 from infra.local.staying import stay, terminable
 from infra.local.twin import Twin, TwinError
 
-HELP = "start the local twin of a hospital and keep it up"
 DESCRIPTION = """\
 Start a FHIR R4 server, the notification endpoint, an AWS stand-in with the queues and tables, the functions and
 the page, all on 127.0.0.1, with no patients in it. PUT an Encounter of class IMP into the EHR and it is answered.

@@ -1,6 +1,6 @@
 """The `bedside` command: one module a subcommand, imported only when it is asked for.
 
-Each module has ``HELP`` (one line), ``configure(parser)`` and ``run(args) -> int`` (the exit status).
+Each module has ``configure(parser)`` and ``run(args) -> int`` (the exit status).
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from functions.reconcile.reconcile import Report
 from functions.serving.cloud import QueueError
 from infra.cli.tenancy import add_tenants_option, registry, tenant_named
 
-HELP = "find what notifications did not tell, and queue or withdraw it"
 DESCRIPTION = """\
 Does at once what the scheduled function does: asks how the tenant's subscriptions fare, fetches events that were
 lost, sweeps what changed, holds our results against the record, and asks a subscription in error for activation.

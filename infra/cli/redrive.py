@@ -15,7 +15,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.local.deadletters import DeadLetter, put_back, read_dead_letters, redrive
 
-HELP = "send dead letters again, or list them with their causes"
 DESCRIPTION = """\
 Events that could not be answered wait in the dead-letter queue, each with its cause. List them, mend the cause,
 then send them back to the event queue. Sending back is safe to repeat: an event answered twice is one result.

@@ -17,8 +17,8 @@ from functions.serving.package import load_package
 from functions.serving.recorded import State
 from functions.serving.replay import Model, Replay, Verdict, replay
 from functions.survival.predict import SurvivalModel
+from infra.cli.tenancy import tenant_at
 
-HELP = "make a recorded prediction again from its Provenance, bit for bit"
 DESCRIPTION = """\
 Read a Provenance and every input at the version it names, run the model of the recorded digest again, and compare
 with the RiskAssessment and the Observation in the EHR. Nothing is written.
@@ -90,13 +90,7 @@ def _tenant(args: argparse.Namespace) -> Tenant:
         if found is None:
             raise FhirAdapterError(f"{args.tenants} describes no tenant {args.tenant!r}: {', '.join(tenants.names())}")
         return found
-    auth = {"type": "none"}
-    if args.token_file:
-        auth = {"type": "bearer", "token": args.token_file.read_text(encoding="utf-8").strip()}
-    # a base given on the command line is meant, wherever it is
-    return Tenant.from_dict(
-        {"name": args.tenant, "fhir_base": args.base, "auth": auth, "allow_private": True, "subscriptions": {}}
-    )
+    return tenant_at(args.base, args.token_file, args.tenant)
 
 
 def _models(folders: list[Path]) -> dict[str, Model]:

@@ -11,10 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fhir_adapter.errors import ConfigurationError, FhirAdapterError
 from fhir_adapter.subscriptions import State, Subscriptions, wanted_of
-from functions.serving.handler import open_client
+from functions.serving.connect import open_client
 from infra.cli.tenancy import add_tenants_option, registry, tenant_named
 
-HELP = "make a tenant's Subscriptions at its EHR and wait until they are active"
 DESCRIPTION = """\
 Makes every subscription of the tenant's description at the EHR: topic based (Subscriptions R5 Backport, or R5) where
 the EHR offers the topic that the description names, R4 criteria elsewhere. Safe to repeat: the same Subscription is

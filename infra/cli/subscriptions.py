@@ -13,11 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fhir_adapter.errors import ConfigurationError, FhirAdapterError
 from fhir_adapter.subscriptions import State, Subscriptions, subscription_id, wanted_of
 from fhir_adapter.tenants import Tenant
-from functions.serving.handler import open_client
+from functions.serving.connect import open_client
 from infra.cli.subscribe import described, told
 from infra.cli.tenancy import add_tenants_option, registry, tenant_named
 
-HELP = "show how Subscriptions fare; repair or delete them"
 DESCRIPTION = """\
 Shows the Subscriptions of one tenant, or of all. --repair asks those in error, or switched off, for activation again;
 --delete takes one away (where the EHR refuses to delete, it is switched off). The exit status is 1 when one is

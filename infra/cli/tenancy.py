@@ -8,11 +8,9 @@ from pathlib import Path
 
 from fhir_adapter.errors import ConfigurationError
 from fhir_adapter.tenants import FileTenants, Tenant, TenantRegistry
-from functions.serving.tenants import SecretTenants
+from functions.serving.tenants import TENANT_PREFIX, SecretTenants
 
-__all__ = ["add_tenants_option", "registry", "tenant_named"]
-
-PREFIX = "bedside/tenants/"
+__all__ = ["add_tenants_option", "registry", "tenant_at", "tenant_named"]
 
 
 def add_tenants_option(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +28,7 @@ def registry(path: Path | None) -> TenantRegistry:
     """Open the tenants of a file, or of Secrets Manager under TENANT_SECRET_PREFIX."""
     if path is not None:
         return FileTenants(path)
-    return SecretTenants(os.environ.get("TENANT_SECRET_PREFIX") or PREFIX)
+    return SecretTenants(os.environ.get("TENANT_SECRET_PREFIX") or TENANT_PREFIX)
 
 
 def tenant_named(tenants: TenantRegistry, name: str) -> Tenant:
@@ -45,3 +43,14 @@ def tenant_named(tenants: TenantRegistry, name: str) -> Tenant:
     if tenant is None:
         raise ConfigurationError(f"there is no tenant {name!r}")
     return tenant
+
+
+def tenant_at(base: str, token_file: Path | None, name: str) -> Tenant:
+    """Return a tenant of nothing but a FHIR base, and of the bearer token in a file.
+
+    A base given on the command line is meant, wherever it is, so private addresses are allowed.
+    """
+    auth = {"type": "none"}
+    if token_file:
+        auth = {"type": "bearer", "token": token_file.read_text(encoding="utf-8").strip()}
+    return Tenant.from_dict({"name": name, "fhir_base": base, "auth": auth, "allow_private": True, "subscriptions": {}})

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from functions.survival.data import DATASETS
 
-HELP = "train a model package from its public data"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's arguments."""

@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
+from functions.serving.tenants import TENANT_PREFIX
 from infra.local.server import LOOPBACK
 
 REGION = "eu-central-1"
@@ -19,7 +20,6 @@ DEAD_LETTER_QUEUE = "bedside-events-dead-letters"
 IDEMPOTENCY_TABLE = "bedside-idempotency"
 LEDGER_TABLE = "bedside-ledger"
 BUCKET = "bedside-twin"
-SECRET_PREFIX = "bedside/tenants/"  # noqa: S105 - a name
 MAX_RECEIVE_COUNT = 5
 
 
@@ -79,9 +79,9 @@ class LocalAws:
         """Store what the functions may know of a tenant, under ``bedside/tenants/{tenant}``."""
         secretsmanager = self.client("secretsmanager")
         try:
-            secretsmanager.create_secret(Name=SECRET_PREFIX + tenant, SecretString=json.dumps(description))
+            secretsmanager.create_secret(Name=TENANT_PREFIX + tenant, SecretString=json.dumps(description))
         except secretsmanager.exceptions.ResourceExistsException:
-            secretsmanager.put_secret_value(SecretId=SECRET_PREFIX + tenant, SecretString=json.dumps(description))
+            secretsmanager.put_secret_value(SecretId=TENANT_PREFIX + tenant, SecretString=json.dumps(description))
         finally:
             secretsmanager.close()
 
@@ -97,7 +97,7 @@ class LocalAws:
             "DEAD_LETTER_QUEUE_URL": self.dead_letter_queue_url,
             "IDEMPOTENCY_TABLE": IDEMPOTENCY_TABLE,
             "LEDGER_TABLE": LEDGER_TABLE,
-            "TENANT_SECRET_PREFIX": SECRET_PREFIX,
+            "TENANT_SECRET_PREFIX": TENANT_PREFIX,
             "MAX_RECEIVE_COUNT": str(MAX_RECEIVE_COUNT),
             "POWERTOOLS_METRICS_NAMESPACE": "Bedside",
             "POWERTOOLS_SERVICE_NAME": "bedside",

@@ -1,17 +1,17 @@
-"""The Subscription by which the EHR tells of admissions, in R4 and in backport form."""
+"""The Subscription by which the twin's EHR tells of admissions, in R4 and in backport form."""
 
 from __future__ import annotations
 
-from typing import Any
+from fhir_adapter.codes import Json
+from fhir_adapter.subscriptions import Dialect, Wanted, subscription
 
 SUBSCRIPTION = "bedside-admissions"
 CRITERIA = "Encounter?class=IMP"
-BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 # sekmet's own topic: an Encounter moved to in-progress.
 ENCOUNTER_START = "http://sekmet.dev/fhir/SubscriptionTopic/encounter-start"
 
 
-def rest_hook(endpoint: str, secret: str) -> dict[str, Any]:
+def rest_hook(endpoint: str, secret: str) -> Json:
     """Return an R4 Subscription with criteria (FHIR R4 subscription.html).
 
     Parameters
@@ -21,22 +21,10 @@ def rest_hook(endpoint: str, secret: str) -> dict[str, Any]:
     secret : str
         Sent with each of them, as a bearer token.
     """
-    return {
-        "resourceType": "Subscription",
-        "id": SUBSCRIPTION,
-        "status": "requested",
-        "reason": "Tell Bedside about hospital admissions",
-        "criteria": CRITERIA,
-        "channel": {
-            "type": "rest-hook",
-            "endpoint": endpoint,
-            "payload": "application/fhir+json",
-            "header": [f"Authorization: Bearer {secret}"],
-        },
-    }
+    return subscription(_wanted(endpoint, secret), Dialect.CRITERIA)
 
 
-def topic_based(endpoint: str, secret: str, content: str) -> dict[str, Any]:
+def topic_based(endpoint: str, secret: str, content: str) -> Json:
     """Return a topic-based Subscription (Subscriptions R5 Backport, R4 profile).
 
     Parameters
@@ -46,16 +34,18 @@ def topic_based(endpoint: str, secret: str, content: str) -> dict[str, Any]:
     content : str
         ``empty``, ``id-only`` or ``full-resource``.
     """
-    subscription = rest_hook(endpoint, secret)
-    channel = {
-        **subscription["channel"],
-        "_payload": {"extension": [{"url": f"{BACKPORT}/backport-payload-content", "valueCode": content}]},
-    }
-    filters = [{"url": f"{BACKPORT}/backport-filter-criteria", "valueString": CRITERIA}]
-    return {
-        **subscription,
-        "meta": {"profile": [f"{BACKPORT}/backport-subscription"]},
-        "criteria": ENCOUNTER_START,
-        "_criteria": {"extension": filters},
-        "channel": channel,
-    }
+    return subscription(_wanted(endpoint, secret, content), Dialect.BACKPORT)
+
+
+def _wanted(endpoint: str, secret: str, content: str = "id-only") -> Wanted:
+    return Wanted(
+        id=SUBSCRIPTION,
+        name="admissions",
+        endpoint=endpoint,
+        secret=secret,
+        criteria=CRITERIA,
+        topic=ENCOUNTER_START,
+        content=content,
+        timeout=None,
+        max_count=None,
+    )

@@ -17,9 +17,10 @@ from fhir.resources.R4B.operationoutcome import OperationOutcome
 from fhir_adapter.tenants import MemoryTenants
 from functions.receiver import app
 from functions.receiver.api import Receiver
-from functions.serving.cloud import MemoryQueue, QueueError, SecretTenants, SqsQueue
+from functions.serving.cloud import MemoryQueue, QueueError, SqsQueue
 from functions.serving.events import Event
 from functions.serving.marks import MemoryMarks, TableMarks
+from functions.serving.tenants import SecretTenants
 from tests.functional.conftest import Cloud
 from tests.samples import SECRET, encounter, tenant
 from tests.unit.test_notifications import event as event_of
