@@ -27,6 +27,7 @@ from fhir_adapter.codes import (
     coding,
     concept,
 )
+from fhir_adapter.evidence.check import check
 from fhir_adapter.references import Source
 
 __all__ = [
@@ -179,6 +180,11 @@ def superseding(bundle: Json, replaced: Sequence[Json]) -> Json:
         The transaction with the new result and its Provenance.
     replaced : sequence of dict
         The older results, as read.
+
+    Raises
+    ------
+    InvalidResourceError
+        When the Provenance that names them is not valid FHIR R4.
     """
     if not replaced:
         return bundle
@@ -197,7 +203,9 @@ def _naming(provenance: Json, replaced: Sequence[Json]) -> Json:
         reference = _versioned(result)
         if ("revision", reference) not in known:
             entities.append({"role": "revision", "what": {"reference": reference}})
-    return {**provenance, "entity": entities}
+    named = {**provenance, "entity": entities}
+    check(named)
+    return named
 
 
 def withdrawal(results: Sequence[Json], reason: str, organization: str, now: datetime | None = None) -> Json:
@@ -236,6 +244,7 @@ def withdrawal(results: Sequence[Json], reason: str, organization: str, now: dat
         "agent": [agent],
         "entity": [{"role": "revision", "what": {"reference": _versioned(result)}} for result in results],
     }
+    check(provenance)
     written = {
         "fullUrl": f"urn:uuid:{provenance['id']}",
         "resource": provenance,

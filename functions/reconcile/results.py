@@ -11,7 +11,6 @@ from urllib.parse import parse_qsl, urlencode
 from fhir_adapter.client import FhirClient
 from fhir_adapter.codes import MODEL_TAG, Json
 from fhir_adapter.errors import FhirRejected, FhirUnavailable
-from fhir_adapter.evidence import check
 from fhir_adapter.evidence.supersede import UNCONFIRMED, WATCHED, encounter_of, withdrawal
 from fhir_adapter.writing import write
 from functions.serving.sweep import MOST
@@ -65,9 +64,6 @@ def mark(client: FhirClient, listed: Sequence[Json], reason: str, organization: 
     if not results:
         return False
     bundle = withdrawal(results, reason, organization, now)
-    for written in bundle["entry"]:
-        if written["resource"]["resourceType"] == "Provenance":
-            check(written["resource"])
     try:
         write(client, bundle)
     except FhirRejected as error:

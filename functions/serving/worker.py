@@ -154,7 +154,6 @@ def _attempt(
         bundle = withdrawal(replaced, detail, tenant.organization)
     else:
         bundle = superseding(_absent(evidence.bundle, read.earlier), replaced)
-    _check_provenance(bundle)
     names = [entry["request"]["url"] for entry in bundle["entry"]]
     others = [name for name in names if name != evidence.result]
     events.append(auditor.write(event.id, read.patient, evidence.result, others, datetime.now(UTC)))
@@ -186,13 +185,6 @@ def _keep(events: Sequence[Json], tenant: Tenant, client: FhirClient, audit: Aud
         audit.record(event)
 
 
-def _check_provenance(bundle: Json) -> None:
-    """What superseding and withdrawing add is not yet checked; the results were when they were built."""
-    for entry in bundle["entry"]:
-        if entry["resource"]["resourceType"] == "Provenance":
-            check(entry["resource"])
-
-
 def _keys(evidence: Evidence) -> list[str]:
     """The keys of the results (not of the Provenance or the Device) in a transaction."""
     kinds = ("Observation", "RiskAssessment")
@@ -213,6 +205,8 @@ def _absent(bundle: Json, earlier: Earlier) -> Json:
         for entry in bundle["entry"]
         if f"{entry['resource']['resourceType']}/{key_of(entry['resource'])}" not in there
     ]
+    for entry in entries:
+        check(entry["resource"])
     return {**bundle, "entry": entries}
 
 
@@ -234,7 +228,6 @@ def _withdraw(event: Event, tenant: Tenant, client: FhirClient, gone: Gone) -> t
             return Outcome("ignored", event.focus or "", None, 0), True
         raise gone.error
     bundle = withdrawal(live, "What it was about is no longer in the record.", tenant.organization)
-    _check_provenance(bundle)
     write(client, bundle)
     return Outcome("withdrawn", event.focus or "", None, len(bundle["entry"]), len(live)), True
 
