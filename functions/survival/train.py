@@ -18,7 +18,8 @@ from functions.survival.data import DATASETS, SurvivalTable
 from functions.survival.evaluate.candidates import COX, fit_cox
 from functions.survival.evaluate.comparison import Comparison, compare, curve_times, performance
 from functions.survival.evaluate.heldout import Plan, choose_settings
-from functions.survival.export import CoxEquation, export_cox
+from functions.survival.export import export_cox
+from functions.survival.models import CoxEquation
 
 __all__ = ["PACKAGES", "Trained", "fit", "read_contract", "record", "train"]
 

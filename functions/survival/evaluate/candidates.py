@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from functions.survival.data import FloatArray, SurvivalTable, imputation_values, impute
-from functions.survival.export.equation import CoxEquation
+from functions.survival.models import CoxEquation
 
 __all__ = ["CANDIDATES", "COX", "KAPLAN_MEIER", "Candidate", "Settings", "fit_cox", "outcome"]
 

@@ -17,7 +17,8 @@ from functions.survival.evaluate.comparison import YEAR, Comparison, as_json, co
 from functions.survival.evaluate.heldout import Plan
 from functions.survival.evaluate.intervals import Estimate, estimate
 from functions.survival.evaluate.metrics import auc_at, brier_at, net_benefit, subgroup
-from functions.survival.export import CoxEquation, read_cox
+from functions.survival.export import read_cox
+from functions.survival.models import CoxEquation
 
 __all__ = ["evaluate"]
 

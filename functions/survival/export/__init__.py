@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from functions.survival.export.cox import export_cox, read_cox
-from functions.survival.export.equation import CoxEquation
 
-__all__ = ["CoxEquation", "export_cox", "read_cox"]
+__all__ = ["export_cox", "read_cox"]

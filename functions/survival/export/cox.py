@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from functions.survival.data import FloatArray
-from functions.survival.export.equation import CoxEquation
+from functions.survival.models import CoxEquation
 
 __all__ = ["IR_VERSION", "OPSET", "export_cox", "read_cox"]
 
