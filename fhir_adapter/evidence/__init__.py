@@ -7,7 +7,7 @@ leaves, and is ``preliminary`` until a person attests it.
 
 ::
 
-    build -> results, device, provenance -> labels -> check
+    build -> results (components, rationale), device, provenance -> labels -> check
     attest -> labels, check
 """
 
@@ -15,8 +15,8 @@ from fhir_adapter.evidence.attest import Attestation, attest, attestation, verif
 from fhir_adapter.evidence.build import Evidence, evidence_of, result_key, result_query
 from fhir_adapter.evidence.check import check
 from fhir_adapter.evidence.device import card_id, device, device_id, digest_of, model_card
-from fhir_adapter.evidence.labels import confidence, label_elements
-from fhir_adapter.evidence.results import percent, rationale_of, sampled
+from fhir_adapter.evidence.labels import confidence, label_elements, percent
+from fhir_adapter.evidence.rationale import rationale_of
 from fhir_adapter.evidence.times import data_cutoff, horizon_days
 
 __all__ = [
@@ -39,6 +39,5 @@ __all__ = [
     "rationale_of",
     "result_key",
     "result_query",
-    "sampled",
     "verified",
 ]

@@ -15,21 +15,21 @@ from fhir_adapter.codes import (
     coding,
     concept,
 )
+from fhir_adapter.evidence.components import components
 from fhir_adapter.evidence.device import device_id
-from fhir_adapter.evidence.labels import confidence, labelled, percent, quantity
+from fhir_adapter.evidence.labels import confidence, labelled, percent
+from fhir_adapter.evidence.rationale import competing_rationale, rationale_of
 from fhir_adapter.evidence.times import period_of
 from fhir_adapter.prediction import (
     Abstention,
     AbstentionReason,
-    Contribution,
     ModelIdentity,
     Prediction,
     ResultContext,
     RiskAtHorizon,
-    SurvivalCurve,
 )
 
-__all__ = ["CURVE", "abstention", "observation", "percent", "rationale_of", "risk_assessment", "risk_code", "sampled"]
+__all__ = ["abstention", "observation", "risk_assessment"]
 
 ABSENT = {
     AbstentionReason.MISSING_INPUT: ("unknown", "Unknown"),
@@ -37,24 +37,17 @@ ABSENT = {
     AbstentionReason.UNIT_NOT_CONVERTIBLE: ("unsupported", "Unsupported"),
     AbstentionReason.OUTSIDE_POPULATION: ("not-applicable", "Not Applicable"),
     AbstentionReason.NO_INDEX_TIME: ("unknown", "Unknown"),
+    AbstentionReason.NOT_COMPUTABLE: ("error", "Error"),
 }
 # FHIR R4 observation.html: what Observation.derivedFrom may refer to.
 DERIVED_FROM = frozenset(
     {"DocumentReference", "ImagingStudy", "Media", "QuestionnaireResponse", "Observation", "MolecularSequence"}
 )
-MILLISECONDS_PER_DAY = 86_400_000
-NAMED_CONTRIBUTIONS = 4
-CURVE = "survival-curve"
 
 
 def method_of(model: ModelIdentity) -> Json:
     """Return algorithm and version as a CodeableConcept."""
     return concept(MODEL_METHOD, f"{model.name}-{model.version}", text=f"{model.title} {model.version}")
-
-
-def risk_code(days: float) -> str:
-    """Return the code of the component that holds the risk within so many days."""
-    return f"risk-{days:g}d"
 
 
 def _about(context: ResultContext) -> Json:
@@ -99,47 +92,19 @@ def _common_observation(context: ResultContext, model: ModelIdentity, identifier
 
 
 def observation(answer: Prediction, context: ResultContext, model: ModelIdentity, identifier: str) -> Json:
-    """Return the Observation of a prediction: a component for every horizon, and one for the curve."""
-    components = [_component(risk, model) for risk in answer.risks]
-    if answer.curve:
-        components.append(
-            {
-                "code": concept(RESULT_CODE, CURVE, text="Predicted survival, percent"),
-                "valueSampledData": sampled(answer.curve),
-            }
-        )
+    """Return the Observation of a prediction: components for the horizons, the curve, its band and its median."""
     return {
         **_common_observation(context, model, identifier),
         "note": [{"text": model.status}],
-        "component": components,
-    }
-
-
-def _component(risk: RiskAtHorizon, model: ModelIdentity) -> Json:
-    component: Json = {
-        "code": concept(
-            RESULT_CODE,
-            risk_code(risk.days),
-            text=f"Probability of {model.outcome_text} within {risk.days:g} days",
-        ),
-        "valueQuantity": quantity(percent(risk.probability), "%"),
-    }
-    stated = confidence(risk)
-    return {"extension": stated, **component} if stated else component
-
-
-def sampled(curve: SurvivalCurve) -> Json:
-    """Return a survival curve as SampledData in percent (FHIR R4 datatypes.html#SampledData)."""
-    return {
-        "origin": quantity(0, "%"),
-        "period": curve.step_days * MILLISECONDS_PER_DAY,
-        "dimensions": 1,
-        "data": " ".join(f"{100 * value:.4f}" for value in curve.survival),
+        "component": components(answer, model),
     }
 
 
 def risk_assessment(answer: Prediction, context: ResultContext, model: ModelIdentity, ids: dict[str, str]) -> Json:
-    """Return the RiskAssessment of a prediction.
+    """Return the RiskAssessment of a prediction: one RiskAssessment.prediction a horizon.
+
+    Where another event can come first, its own follow, one a horizon, with that event as their outcome and a
+    rationale that says what they are; the predicted event's come before them.
 
     ``probabilityDecimal`` is a percentage (ras-2). ``occurrence`` is the data cut-off: the clinical time of the
     newest source, or time zero where no source has one; when it was worked out is Provenance.recorded.
@@ -156,9 +121,7 @@ def risk_assessment(answer: Prediction, context: ResultContext, model: ModelIden
             {"reference": f"Observation/{ids['Observation']}"},
             *({"reference": source.reference} for source in context.sources),
         ],
-        "prediction": [
-            _prediction(risk, model, rationale_of(answer.contributions), context.index_time) for risk in answer.risks
-        ],
+        "prediction": _predictions(answer, model, context.index_time),
         "note": [{"text": model.status}],
     }
     occurrence = context.data_until or context.index_time
@@ -171,26 +134,23 @@ def risk_assessment(answer: Prediction, context: ResultContext, model: ModelIden
     return resource
 
 
-def _prediction(risk: RiskAtHorizon, model: ModelIdentity, rationale: str, start: datetime | None) -> Json:
-    prediction: Json = {
-        "outcome": {**model.outcome, "text": model.outcome_text},
-        "probabilityDecimal": percent(risk.probability),
-    }
+def _predictions(answer: Prediction, model: ModelIdentity, start: datetime | None) -> list[Json]:
+    outcome, rationale = {**model.outcome, "text": model.outcome_text}, rationale_of(answer)
+    found = [_prediction(risk, outcome, rationale, start) for risk in answer.risks]
+    if answer.competing:
+        other, rationale = {**model.competing, "text": model.competing_text}, competing_rationale(model)
+        found += [_prediction(risk, other, rationale, start) for risk in answer.competing.risks]
+    return found
+
+
+def _prediction(risk: RiskAtHorizon, outcome: Json, rationale: str, start: datetime | None) -> Json:
+    prediction: Json = {"outcome": outcome, "probabilityDecimal": percent(risk.probability)}
     if start:
         prediction["whenPeriod"] = period_of(start, risk.days)
     if rationale:
         prediction["rationale"] = rationale
     stated = confidence(risk)
     return {"extension": stated, **prediction} if stated else prediction
-
-
-def rationale_of(contributions: tuple[Contribution, ...]) -> str:
-    """Return what moved the prediction most, in words; empty when nothing is known."""
-    named = [item for item in contributions if item.effect != 0][:NAMED_CONTRIBUTIONS]
-    return "; ".join(
-        f"{item.display} {item.value} {'raises' if item.effect > 0 else 'lowers'} the risk ({item.effect:+.2f})"
-        for item in named
-    )
 
 
 def abstention(answer: Abstention, context: ResultContext, model: ModelIdentity, identifier: str) -> Json:

@@ -40,7 +40,7 @@ from fhir_adapter.notifications import (
 from fhir_adapter.tenants import SubscriptionEntry, Tenant, TenantStore
 from functions.receiver.authentication import check_secret, check_signature
 from functions.serving.cloud import EventQueue, QueueError
-from functions.serving.events import Event, new_event
+from functions.serving.events import Event, for_models, new_event
 from functions.serving.marks import Marks
 
 __all__ = ["Receiver", "operation_outcome"]
@@ -204,7 +204,7 @@ class Receiver:
 
 
 def _events(tenant: Tenant, subscription: SubscriptionEntry, notifications: Sequence[Notification]) -> list[Event]:
-    """Return what to queue: an event for each focus, and at most one call to look.
+    """Return what to queue: an event for each focus and each model to answer it, and at most one call to look.
 
     A subscription in error may have lost events, so it is swept as an empty notification is; to look once for
     everything a request is about is enough.
@@ -227,6 +227,7 @@ def _events(tenant: Tenant, subscription: SubscriptionEntry, notifications: Sequ
         for found in notifications
         if found.kind is Kind.FOCUS
     ]
+    events = [one for event in events for one in for_models(event, subscription.models)]
     if sweeps:
         number = max(numbers, default=None)
         events.append(new_event(tenant.name, subscription.name, "sweep", event_number=number, received=received))

@@ -16,9 +16,10 @@ no harm.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 from fhir_adapter.client import FhirClient
 from fhir_adapter.codes import Json
@@ -28,9 +29,9 @@ from fhir_adapter.notifications import Kind
 from fhir_adapter.subscriptions import State, Subscriptions, subscription_id, wanted_of
 from fhir_adapter.tenants import SubscriptionEntry, Tenant
 from functions.reconcile.results import CHUNK, Results, chunks, doubled, lost, mark, predictions, results_of
-from functions.serving.cloud import EventQueue, Ledger
-from functions.serving.events import new_event
-from functions.serving.marks import Marks, Seen
+from functions.serving.cloud import EventQueue, Ledger, PassedOver
+from functions.serving.events import Event, new_event
+from functions.serving.marks import Marks, Seen, channel_of
 from functions.serving.sweep import MOST, changed, event_for, sweep_since
 
 __all__ = ["Reconciler", "Report"]
@@ -53,13 +54,13 @@ class Report:
     silent : bool
         Nothing was heard for longer than two heartbeat periods.
     missing : int
-        Event numbers that never came.
+        Event numbers that never came, to one model at least.
     fetched : int
         Events that ``$events`` gave back, queued.
     swept : int
         Changed resources that match the criteria, queued.
     unanswered, doubled : int
-        Matching resources without a result, or with two live ones; queued.
+        Matching resources without a result, or with two live ones; queued. Each model counts for itself.
     withdrawn : int
         Results marked ``entered-in-error``.
     repaired : bool
@@ -129,29 +130,31 @@ class Reconciler:
         subscriptions = Subscriptions(self.client)
         reference = f"Subscription/{subscription_id(self.tenant, entry)}"
         state, status = self._state(subscriptions, reference)
-        seen = self._seen(entry, state)
-        gaps = seen.gaps(state.events)
+        heard, newest = self._heard(entry, state)
+        gaps = {model: seen.gaps(newest) for model, seen in heard.items()}
         fetched = self._fetch(subscriptions, entry, reference, gaps)
         swept = sweep_since(self.tenant.name, entry, self.client, self.queue, self.ledger, since)
-        if seen.numbers or state.events is not None:
-            # whatever the gaps hid is queued by now
-            self.marks.repaired(self.tenant.name, entry.name, max(seen.highest, state.events or 0))
+        for model, seen in heard.items():
+            if seen.numbers or state.events is not None:
+                # whatever the gaps hid is queued by now
+                channel = channel_of(entry.name, model)
+                self.marks.repaired(self.tenant.name, channel, max(seen.highest, newest))
         start = min(since or self.now - WINDOW, self.now - WINDOW)
         unanswered = twice = withdrawn = 0
         cut = False
-        for model in entry.models:
+        for model in dict.fromkeys(entry.models):
             results = results_of(self.client, model, start)
-            withdrawn += self._withdraw(entry, results)
-            twice += self._again(entry, doubled(results))
-            unanswered += self._unanswered(entry, {*results.answered, *swept}, start)
+            withdrawn += self._withdraw(model, results)
+            twice += self._again(entry, model, doubled(results))
+            unanswered += self._unanswered(entry, model, {*results.answered, *swept}, start)
             cut |= results.cut
         repaired = status == "error" and self._repair(subscriptions, entry, reference)
         return Report(
             tenant=self.tenant.name,
             subscription=entry.name,
             status=status,
-            silent=self._silent(entry, state, seen),
-            missing=sum(last - first + 1 for first, last in gaps),
+            silent=self._silent(entry, state, heard.values()),
+            missing=_count(gaps.values()),
             fetched=fetched,
             swept=len(swept),
             unanswered=unanswered,
@@ -171,19 +174,32 @@ class Reconciler:
             return State(reference, ""), "unwatched"
         return state, state.status
 
-    def _seen(self, entry: SubscriptionEntry, state: State) -> Seen:
+    def _heard(self, entry: SubscriptionEntry, state: State) -> tuple[dict[str | None, Seen], int]:
+        """What came so far, for each model, and the number of the newest event that anybody knows of."""
+        found = {model: self._seen(entry, model, state) for model in _models(entry)}
+        newest = max([state.events or 0, *(seen.highest for seen in found.values())])
+        for model, seen in found.items():
+            if model is not None and seen == Seen():
+                # a model that was added lately: what was told before is found by looking for what it did not answer
+                found[model] = Seen(floor=newest)
+        return found, newest
+
+    def _seen(self, entry: SubscriptionEntry, model: str | None, state: State) -> Seen:
         """What came so far; from nothing when the server's own count has started again."""
-        seen = self.marks.state(self.tenant.name, entry.name)
+        channel = channel_of(entry.name, model)
+        seen = self.marks.state(self.tenant.name, channel)
         if state.events is not None and state.events < seen.base:
-            self.marks.restart(self.tenant.name, entry.name)
-            seen = self.marks.state(self.tenant.name, entry.name)
+            self.marks.restart(self.tenant.name, channel)
+            seen = self.marks.state(self.tenant.name, channel)
         return seen
 
-    def _silent(self, entry: SubscriptionEntry, state: State, seen: Seen) -> bool:
+    def _silent(self, entry: SubscriptionEntry, state: State, heard: Iterable[Seen]) -> bool:
         period = state.heartbeat or entry.heartbeat_seconds
         if not period:
             return False
-        last = moment(seen.last)
+        # heartbeats are noted for the subscription, events for each of several models
+        alive = self.marks.state(self.tenant.name, entry.name)
+        last = moment(max((seen.last or "" for seen in (alive, *heard)), default=""))
         return last is None or self.now - last > timedelta(seconds=SILENT_PERIODS * period)
 
     def _fetch(
@@ -191,25 +207,26 @@ class Reconciler:
         subscriptions: Subscriptions,
         entry: SubscriptionEntry,
         reference: str,
-        gaps: Sequence[tuple[int, int]],
+        gaps: Mapping[str | None, Sequence[tuple[int, int]]],
     ) -> int:
-        events = []
-        for first, last in gaps[:CHUNK]:
+        """Ask for each gap once, whichever models it is one for."""
+        events: list[Event] = []
+        for first, last in sorted({gap for found in gaps.values() for gap in found})[:CHUNK]:
             found = subscriptions.events(reference, first, last)
             for notification in found.events if found else ():
                 if notification.kind is Kind.FOCUS and notification.focus:
-                    events.append(
-                        new_event(
-                            self.tenant.name,
-                            entry.name,
-                            "focus",
-                            notification.focus,
-                            notification.version,
-                            notification.patient,
-                            event_number=notification.event_number,
-                            deleted=notification.deleted,
-                        )
+                    event = new_event(
+                        self.tenant.name,
+                        entry.name,
+                        "focus",
+                        notification.focus,
+                        notification.version,
+                        notification.patient,
+                        event_number=notification.event_number,
+                        deleted=notification.deleted,
                     )
+                    missed = [model for model, own in gaps.items() if (first, last) in own]
+                    events += [replace(event, id=str(uuid4()), model=model) for model in missed]
         self.queue.send(events)
         return len(events)
 
@@ -224,37 +241,62 @@ class Reconciler:
 
     # -- the results --
 
-    def _withdraw(self, entry: SubscriptionEntry, results: Results) -> int:
-        """Mark predictions about what is gone; an abstention says that there is none, and may stay."""
+    def _withdraw(self, model: str, results: Results) -> int:
+        """Mark predictions about what is gone; an abstention says that there is none, and may stay.
+
+        What matches any subscription that asks the model still has its ground.
+        """
+        asking = [entry.criteria for entry in self.tenant.subscriptions.values() if model in entry.models]
         about = sorted(key for key, found in results.live.items() if predictions(found))
         withdrawn = 0
         for chunk in chunks(about):
-            for encounter, reason in lost(self.client, entry.criteria, chunk):
+            for encounter, reason in lost(self.client, asking, chunk):
                 doomed = results.live.pop(encounter)
                 done = mark(self.client, doomed, reason, self.tenant.organization, self.now)
                 withdrawn += len(doomed) if done else 0
         return withdrawn
 
-    def _unanswered(self, entry: SubscriptionEntry, known: set[str], start: datetime) -> int:
-        found = []
+    def _unanswered(self, entry: SubscriptionEntry, model: str, known: set[str], start: datetime) -> int:
+        found: dict[PassedOver, Json] = {}
         for resource in changed(entry.criteria, self.client, start):
             at = moment((resource.get("meta") or {}).get("lastUpdated"))
             if at is not None and at > self.now - GRACE:
                 break  # sorted: only younger ones follow
-            if f"{resource.get('resourceType')}/{resource.get('id')}" not in known:
-                found.append(resource)
-        return self._queue(entry, found)
+            focus = f"{resource.get('resourceType')}/{resource.get('id')}"
+            if focus not in known:
+                version = str((resource.get("meta") or {}).get("versionId"))
+                found[PassedOver(self.tenant.name, model, focus, version)] = resource
+        # without a result in the EHR because the model does not apply: asked again, it would say so again
+        for settled in self.ledger.passed_over(list(found)):
+            del found[settled]
+        return self._queue(entry, model, list(found.values()))
 
-    def _again(self, entry: SubscriptionEntry, encounters: Iterable[str]) -> int:
+    def _again(self, entry: SubscriptionEntry, model: str, encounters: Iterable[str]) -> int:
         found = []
         for chunk in chunks(sorted(encounters)):
             answers = self.client.batch(chunk)
             found += [answer.resource for answer in answers if answer.status == 200 and answer.resource]
-        return self._queue(entry, found)
+        return self._queue(entry, model, found)
 
-    def _queue(self, entry: SubscriptionEntry, resources: Sequence[Json]) -> int:
+    def _queue(self, entry: SubscriptionEntry, model: str, resources: Sequence[Json]) -> int:
         """Ask for an answer anew: that a version was answered once is no reason, its answer is not here."""
         found = (event_for(self.tenant.name, entry, self.client, resource, again=True) for resource in resources)
-        events = [event for event in found if event]
+        asked = model if model in _models(entry) else None
+        events = [replace(event, model=asked) for event in found if event]
         self.queue.send(events)
         return len(events)
+
+
+def _models(entry: SubscriptionEntry) -> tuple[str | None, ...]:
+    """The models that events name: each of several, or none where the subscription says which."""
+    named = tuple(dict.fromkeys(entry.models))
+    return named if len(named) > 1 else (None,)
+
+
+def _count(gaps: Iterable[Sequence[tuple[int, int]]]) -> int:
+    """Count the numbers that lie in any of the gaps."""
+    total, behind = 0, 0
+    for first, last in sorted(gap for found in gaps for gap in found):
+        total += max(0, last - max(first - 1, behind))
+        behind = max(behind, last)
+    return total

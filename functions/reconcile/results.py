@@ -73,16 +73,15 @@ def mark(client: FhirClient, listed: Sequence[Json], reason: str, organization: 
     return True
 
 
-def lost(client: FhirClient, criteria: str, encounters: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the encounters that are gone, called off or do not match any more, in one round trip."""
-    kind, _, query = criteria.partition("?")
-    ids = ",".join(reference.partition("/")[2] for reference in encounters)
-    matching = f"{kind}?" + urlencode([*parse_qsl(query), ("_id", ids), ("_count", str(2 * CHUNK))])
-    *answers, page = client.batch([*encounters, matching])
-    if page.status != 200 or page.resource is None:
-        raise FhirUnavailable(f"the FHIR server answered {page.status} inside a batch", page.status)
-    still = {f"{found.get('resourceType')}/{found.get('id')}" for found in client.complete(page.resource)}
-    for encounter, answer in zip(encounters, answers, strict=True):
+def lost(client: FhirClient, criteria: Sequence[str], encounters: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the encounters that are gone, called off or match none of the criteria any more, in one round trip."""
+    answers = client.batch([*encounters, *(_matching(one, encounters) for one in criteria)])
+    still: set[str] = set()
+    for page in answers[len(encounters) :]:
+        if page.status != 200 or page.resource is None:
+            raise FhirUnavailable(f"the FHIR server answered {page.status} inside a batch", page.status)
+        still |= {f"{found.get('resourceType')}/{found.get('id')}" for found in client.complete(page.resource)}
+    for encounter, answer in zip(encounters, answers, strict=False):
         if answer.status in GONE:
             yield encounter, "The encounter is no longer in the record."
         elif answer.status != 200 or answer.resource is None:
@@ -91,6 +90,12 @@ def lost(client: FhirClient, criteria: str, encounters: Sequence[str]) -> Iterat
             yield encounter, f"The encounter's status is {answer.resource['status']}."
         elif encounter not in still:
             yield encounter, "The encounter no longer matches what the model is asked about."
+
+
+def _matching(criteria: str, encounters: Sequence[str]) -> str:
+    kind, _, query = criteria.partition("?")
+    ids = ",".join(reference.partition("/")[2] for reference in encounters)
+    return f"{kind}?" + urlencode([*parse_qsl(query), ("_id", ids), ("_count", str(2 * CHUNK))])
 
 
 def predictions(results: Sequence[Json]) -> list[Json]:

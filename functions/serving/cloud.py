@@ -5,9 +5,11 @@ Clients are made when first used, so that importing this module opens no connect
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -17,10 +19,11 @@ from botocore.exceptions import ClientError
 from fhir_adapter.errors import ConfigurationError
 from functions.serving.events import Event
 
-__all__ = ["EventQueue", "Ledger", "MemoryLedger", "MemoryQueue", "SqsQueue", "TableLedger"]
+__all__ = ["EventQueue", "Ledger", "MemoryLedger", "MemoryQueue", "PassedOver", "SqsQueue", "TableLedger"]
 
 KEEP_DAYS = 90
 BATCH = 10
+READ_AT_ONCE = 100
 
 
 class EventQueue(Protocol):
@@ -86,6 +89,30 @@ class MemoryQueue:
         self.events.extend(events)
 
 
+@dataclass(frozen=True)
+class PassedOver:
+    """A version of a resource that a model does not apply to: there is no result in the EHR that says so.
+
+    Parameters
+    ----------
+    tenant, model : str
+    focus : str
+        ``Type/id``.
+    version : str
+    """
+
+    tenant: str
+    model: str
+    focus: str
+    version: str
+
+    @property
+    def key(self) -> str:
+        """Its name in the ledger, which tells nobody what it is about."""
+        whole = "|".join((self.tenant, self.model, self.focus, self.version))
+        return f"passed-over#{hashlib.sha256(whole.encode()).hexdigest()}"
+
+
 class Ledger(Protocol):
     """How every event ended, and how far a subscription was swept. Holds no patient data."""
 
@@ -97,6 +124,12 @@ class Ledger(Protocol):
 
     def advance(self, tenant: str, subscription: str, until: str) -> None:
         """Move the checkpoint forward, never back; instants compare as text (ISO 8601 in UTC)."""
+
+    def pass_over(self, found: PassedOver) -> None:
+        """Note that a model does not apply to a version of a resource."""
+
+    def passed_over(self, asked: Sequence[PassedOver]) -> set[PassedOver]:
+        """Return those of which it was noted."""
 
 
 class TableLedger:
@@ -139,6 +172,24 @@ class TableLedger:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
 
+    def pass_over(self, found: PassedOver) -> None:
+        """Put an item that expires with the events' own."""
+        self._table.put_item(Item={"pk": found.key, "expires": int(time.time()) + KEEP_DAYS * 86_400})
+
+    def passed_over(self, asked: Sequence[PassedOver]) -> set[PassedOver]:
+        """Read the items, a hundred at once."""
+        resource = boto3.resource("dynamodb")
+        known: set[str] = set()
+        keys = sorted({one.key for one in asked})
+        for start in range(0, len(keys), READ_AT_ONCE):
+            chunk = [{"pk": key} for key in keys[start : start + READ_AT_ONCE]]
+            wanted: Any = {self._name: {"Keys": chunk, "ConsistentRead": True}}
+            while wanted:
+                answer = resource.batch_get_item(RequestItems=wanted)
+                known |= {str(item["pk"]) for item in answer["Responses"].get(self._name, ())}
+                wanted = answer.get("UnprocessedKeys")
+        return {one for one in asked if one.key in known}
+
 
 class MemoryLedger:
     """The ledger in dicts."""
@@ -146,6 +197,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.entries: dict[str, dict[str, Any]] = {}
         self.checkpoints: dict[tuple[str, str], str] = {}
+        self._passed_over: set[PassedOver] = set()
 
     def record(self, event: Event, entry: Mapping[str, Any]) -> None:
         """Keep one entry a notification."""
@@ -158,6 +210,14 @@ class MemoryLedger:
     def advance(self, tenant: str, subscription: str, until: str) -> None:
         """Keep the later checkpoint."""
         self.checkpoints[tenant, subscription] = max(until, self.checkpoints.get((tenant, subscription), ""))
+
+    def pass_over(self, found: PassedOver) -> None:
+        """Keep it."""
+        self._passed_over.add(found)
+
+    def passed_over(self, asked: Sequence[PassedOver]) -> set[PassedOver]:
+        """Return those that were kept."""
+        return self._passed_over & set(asked)
 
 
 def setting(name: str) -> str:

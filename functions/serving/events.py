@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
-from uuid import uuid4
+from uuid import uuid4, uuid5
 
 import orjson
 
+from fhir_adapter.codes import BEDSIDE
 from functions.serving.errors import EventRejected
 
-__all__ = ["Event", "new_event"]
+__all__ = ["Event", "for_models", "new_event"]
 
 VERSION = 1
-_DEFAULTS = {"event_number": None, "deleted": False}
+_DEFAULTS = {"event_number": None, "deleted": False, "model": None}
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Event:
         Number of the event on a topic-based subscription (FHIR R5 SubscriptionStatus.notificationEvent.eventNumber).
     deleted : bool
         The EHR said that the focus was deleted.
+    model : str or None
+        Which model is to answer, where the subscription names several; None leaves it to the subscription.
     """
 
     id: str
@@ -53,6 +57,7 @@ class Event:
     received: str
     event_number: int | None = None
     deleted: bool = False
+    model: str | None = None
 
     def to_json(self) -> str:
         """Return the message body; what has its default is left out, so that an older worker can read it."""
@@ -100,3 +105,21 @@ def new_event(
     """Return an event; received now, unless it is said when."""
     at = received or datetime.now(UTC).isoformat()
     return Event(str(uuid4()), tenant, subscription, kind, focus, version, patient, at, event_number, deleted)
+
+
+def for_models(event: Event, models: Sequence[str]) -> list[Event]:
+    """Return one event for each model that a subscription names; each is tried, put aside and recorded by itself.
+
+    Where one model is named, or none, the event stays as it is: which one it means is no question, and a worker of
+    before there were several can read it. The ids follow from the event's, so that the same event asked for twice
+    gives the same ones.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Names, in the order of the subscription; repetitions count once.
+    """
+    named = list(dict.fromkeys(models))
+    if event.kind == "sweep" or event.model is not None or len(named) < 2:
+        return [event]
+    return [replace(event, id=str(uuid5(BEDSIDE, f"event|{event.id}|{name}")), model=name) for name in named]

@@ -3,12 +3,15 @@
 Powertools Batch reports partial failures, Idempotency (DynamoDB) answers a repeated event from its record. An
 event that failed for the last time, or can never succeed, goes to the dead-letter queue with its cause as an
 attribute, from where ``bedside redrive`` sends it again.
+
+One function may hold several models. An event is answered by one of them: retry, dead letter, idempotency record,
+ledger entry and event number belong to an event and its model, and one model's trouble is none of the others'.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,16 +34,16 @@ from fhir_adapter.audit import LogAudit
 from fhir_adapter.client import FhirClient
 from fhir_adapter.errors import ConfigurationError, FhirRejected, FhirUnavailable, InvalidResourceError
 from fhir_adapter.tenants import SubscriptionEntry, Tenant
-from functions.serving.cloud import QueueError, SqsQueue, TableLedger, setting
+from functions.serving.cloud import PassedOver, QueueError, SqsQueue, TableLedger, setting
 from functions.serving.connect import open_client
 from functions.serving.errors import EventRejected
-from functions.serving.events import Event
-from functions.serving.marks import TableMarks
-from functions.serving.package import ModelPackage
+from functions.serving.events import Event, for_models
+from functions.serving.marks import TableMarks, channel_of, channels
+from functions.serving.package import Model
 from functions.serving.steps import Checkpoint, Step, go_on
 from functions.serving.sweep import sweep
 from functions.serving.tenants import SecretTenants
-from functions.serving.worker import Predict, answer_event
+from functions.serving.worker import answer_event
 
 __all__ = ["ModelFunction"]
 
@@ -51,14 +54,12 @@ REMEMBER_SECONDS = 3600
 
 
 class ModelFunction:
-    """The Lambda handler of one model.
+    """The Lambda handler of one or several models.
 
     Parameters
     ----------
-    package : ModelPackage
-        The model's contract.
-    predict : callable
-        Features to Prediction.
+    models : mapping of str to Model
+        By the names that subscriptions use.
     connect : callable, optional
         Opens the FHIR client of a tenant; one is kept per tenant.
     checkpoint : callable, optional
@@ -67,13 +68,11 @@ class ModelFunction:
 
     def __init__(
         self,
-        package: ModelPackage,
-        predict: Predict,
+        models: Mapping[str, Model],
         connect: Callable[[Tenant], FhirClient] | None = None,
         checkpoint: Checkpoint = go_on,
     ) -> None:
-        self.package = package
-        self._predict = predict
+        self.models = dict(models)
         self._connect = connect or open_client
         self._checkpoint = checkpoint
         self._clients: dict[Hashable, FhirClient] = {}
@@ -172,25 +171,54 @@ class ModelFunction:
         tenant, subscription = self._origin(event)
         if event.kind == "sweep":
             found = sweep(event, subscription, self._client(tenant), self._queue, self._ledger)
-            self._close(event, {"outcome": "sweep", "found": found})
+            self._close(event, {"outcome": "sweep", "found": found}, channels(subscription.name, subscription.models))
             return
+        several = for_models(event, subscription.models)
+        if len(several) > 1:
+            # sent when the subscription named one model: which one is no longer said
+            self._queue.send(several)
+            self._close(event, {"outcome": "split", "found": len(several)}, ())
+            return
+        model = self._model(event, subscription)
         # a deletion has no version of its own, and is no repetition of the event of the version before
         version = event.version if event.version and not event.deleted else event.id
-        key = [event.tenant, event.focus, version, self.package.identity.digest]
+        key = [event.tenant, event.focus, version, model.package.identity.digest]
         job = {"key": "|".join(map(str, key)), "event": asdict(event)}
         answered = self._answer_once(job=job)
-        entry = {name: answered.get(name) for name in ("outcome", "result", "reason", "written", "replaced")}
+        names = ("outcome", "result", "reason", "written", "replaced")
+        entry = {"model": model.package.identity.name, **{name: answered.get(name) for name in names}}
         if answered["event_id"] != event.id:
             entry |= {"outcome": "duplicate", "written": 0, "replaced": 0}
         self._close(event, entry)
 
     def _answer(self, job: dict[str, Any]) -> dict[str, Any]:
         event = Event(**job["event"])
-        tenant, _ = self._origin(event)
-        client = self._client(tenant)
-        outcome = answer_event(event, tenant, client, self.package, self._predict, self._checkpoint, self._audit)
+        tenant, subscription = self._origin(event)
+        outcome = answer_event(
+            event,
+            tenant,
+            self._client(tenant),
+            self._model(event, subscription),
+            self._checkpoint,
+            self._audit,
+            shared=len(set(subscription.models)) > 1,
+        )
+        if outcome.outcome == "not-applicable" and outcome.focus_version:
+            name = self._model(event, subscription).package.identity.name
+            self._ledger.pass_over(PassedOver(event.tenant, name, outcome.result, outcome.focus_version))
         self._checkpoint(Step.BEFORE_REMEMBER)
         return {**asdict(outcome), "event_id": event.id}
+
+    def _model(self, event: Event, subscription: SubscriptionEntry) -> Model:
+        """Return the model that is to answer; what cannot be answered here says so in the dead letter."""
+        if event.model is not None and event.model not in subscription.models:
+            raise EventRejected(f"the subscription does not name the model {event.model} any more")
+        name = event.model or next(iter(subscription.models), None)
+        if name is None:
+            raise EventRejected("the subscription names no model")
+        if name not in self.models:
+            raise EventRejected(f"no model {name} here; this function has {', '.join(sorted(self.models))}")
+        return self.models[name]
 
     def _origin(self, event: Event) -> tuple[Tenant, SubscriptionEntry]:
         tenant = self._tenants.get(event.tenant)
@@ -205,12 +233,18 @@ class ModelFunction:
             self._clients[key] = self._connect(tenant)
         return self._clients[key]
 
-    def _close(self, event: Event, entry: dict[str, Any]) -> None:
-        """Write the ledger, the metrics and one log line without patient data."""
+    def _close(self, event: Event, entry: dict[str, Any], heard: Iterable[str] | None = None) -> None:
+        """Write the ledger, the metrics and one log line without patient data.
+
+        Parameters
+        ----------
+        heard : iterable of str, optional
+            Where to note the event's number; with the event's own model when it is not said.
+        """
         now = datetime.now(UTC)
         latency = event.age_ms(now)
         entry = {
-            "model": self.package.identity.name,
+            "model": event.model,
             "latency_ms": latency,
             "finished": now.isoformat(),
             **entry,
@@ -219,14 +253,16 @@ class ModelFunction:
         self._ledger.record(event, entry)
         self._checkpoint(Step.BEFORE_MARK)
         # a number counts once its event's end is on record, so that a lost event leaves a gap
-        self._marks.seen(event.tenant, event.subscription, event.event_number, now.isoformat())
+        for channel in (channel_of(event.subscription, event.model),) if heard is None else heard:
+            self._marks.seen(event.tenant, channel, event.event_number, now.isoformat())
         outcome = str(entry["outcome"])
-        self._metrics.add_metric(outcome.capitalize(), MetricUnit.Count, 1)
+        self._metrics.add_metric(outcome.title().replace("-", ""), MetricUnit.Count, 1)
         self._metrics.add_metric("Latency", MetricUnit.Milliseconds, latency)
         self._logger.info(
             "event answered",
             event_id=event.id,
             tenant=event.tenant,
+            model=entry["model"],
             outcome=outcome,
             reason=entry.get("reason"),
             latency_ms=latency,

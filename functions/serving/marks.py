@@ -6,6 +6,9 @@ database to answer an EHR; a number still on its way looks like a gap, and being
 
 Notes come in any order and from many workers at once. They are only ever added to sets, one item for every
 `BUCKET` numbers, so that none overwrites another and no item grows without bound.
+
+Where a subscription asks several models, each number is an event for every one of them, and one may be lost while the
+others are answered: the numbers are then kept by model, under a channel of its own.
 """
 
 from __future__ import annotations
@@ -20,10 +23,21 @@ from typing import Any, Protocol
 import boto3
 from botocore.exceptions import ClientError
 
-__all__ = ["Marks", "MemoryMarks", "Seen", "TableMarks"]
+__all__ = ["Marks", "MemoryMarks", "Seen", "TableMarks", "channel_of", "channels"]
 
 BUCKET = 256
 KEEP_DAYS = 90
+
+
+def channel_of(subscription: str, model: str | None) -> str:
+    """Return the name under which numbers are kept, of a subscription or of one of its models."""
+    return subscription if model is None else f"{subscription}/{model}"
+
+
+def channels(subscription: str, models: Iterable[str]) -> tuple[str, ...]:
+    """Return the channels of a subscription: its own for one model, else one for each."""
+    named = tuple(dict.fromkeys(models))
+    return tuple(channel_of(subscription, name) for name in named) if len(named) > 1 else (subscription,)
 
 
 @dataclass(frozen=True)

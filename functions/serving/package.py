@@ -1,24 +1,39 @@
-"""A model and its contract: ``model.yaml`` beside ``model.onnx``, checked before patient data is read."""
+"""A model and its contract: ``model.yaml`` beside ``model.onnx``, checked before patient data is read.
+
+Keys of ``model.yaml`` that a package may leave out:
+
+``outcome: {system, code}``
+    An outcome without them (a composite one, for which there is no code) is written in words.
+``competing: {text, system, code, display}``
+    The event after which the outcome can no longer happen; goes with a graph that gives ``cumulative_incidence``.
+``explain: {method, permutations, seed}``
+    How contributions are worked out: ``exact`` (the graph's own ``contributions``), ``survshap`` (needs the graph's
+    ``background``) or ``none``; by what the graph has, where nothing is said.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import yaml
 
-from fhir_adapter.codes import concept
+from fhir_adapter.codes import Json, concept
 from fhir_adapter.errors import ConfigurationError
-from fhir_adapter.features import AppliesIf, Input, applies_if_from, input_from, localised
-from fhir_adapter.prediction import ModelIdentity
+from fhir_adapter.features import AppliesIf, Features, Input, applies_if_from, input_from, localised
+from fhir_adapter.prediction import Abstention, ModelIdentity, Prediction
 from fhir_adapter.terminology import Terminology, load_terminology
 from functions.serving.errors import ModelRefused
 
-__all__ = ["Curve", "ModelPackage", "load_package"]
+__all__ = ["Curve", "Explain", "Model", "ModelPackage", "Predict", "load_package", "load_packages"]
 
+Predict = Callable[[Features], Prediction | Abstention]
+
+# The same loader in C, where PyYAML was built with libyaml: a cold start reads every contract.
+_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KINDS = ("diagnosis", "survival", "allocation")
 SCHEMA = 1
 
@@ -29,6 +44,25 @@ class Curve:
 
     step_days: float
     until_days: float
+
+
+@dataclass(frozen=True)
+class Explain:
+    """How the contributions of the inputs are worked out.
+
+    Parameters
+    ----------
+    method : {"exact", "survshap", "none"} or None
+        None: by what the graph has.
+    permutations : int
+        Orders of the inputs that SurvSHAP(t) samples, at least.
+    seed : int
+        Of that sampling.
+    """
+
+    method: Literal["exact", "survshap", "none"] | None = None
+    permutations: int = 32
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +85,7 @@ class ModelPackage:
         Rising.
     curve : Curve or None
         For survival models.
+    explain : Explain
     """
 
     identity: ModelIdentity
@@ -60,6 +95,7 @@ class ModelPackage:
     applies_if: AppliesIf
     horizons_days: tuple[float, ...]
     curve: Curve | None
+    explain: Explain = Explain()
 
     def localised(self, terminology: Terminology) -> ModelPackage:
         """Return the package with a tenant's local codes beside the declared ones."""
@@ -67,6 +103,52 @@ class ModelPackage:
             return self
         inputs, applies_if = localised(self.inputs, self.applies_if, terminology)
         return replace(self, inputs=inputs, applies_if=applies_if)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be run.
+
+    Parameters
+    ----------
+    package : ModelPackage
+    predict : callable
+        Features to a Prediction, or to the reason why there is none.
+    """
+
+    package: ModelPackage
+    predict: Predict
+
+    def localised(self, terminology: Terminology) -> Model:
+        """Return the model with a tenant's local codes beside the declared ones."""
+        return Model(self.package.localised(terminology), self.predict)
+
+
+def load_packages(folder: Path) -> dict[str, ModelPackage]:
+    """Read and check every package in a folder, in the order of the folders' names.
+
+    A contract whose ``sha256`` is still empty has no model yet and is passed over; training fills it in.
+
+    Returns
+    -------
+    dict of str to ModelPackage
+        By the name in the contract.
+
+    Raises
+    ------
+    ModelRefused
+        By the first package that breaks a rule; ``name`` when two have the same name.
+    """
+    found: dict[str, ModelPackage] = {}
+    for contract in sorted(folder.glob("*/model.yaml")):
+        data = _contract(contract.parent)
+        if not data["sha256"]:
+            continue
+        package = _package(contract.parent, data)
+        if package.identity.name in found:
+            raise ModelRefused(contract.parent.name, "name", f"another package is called {package.identity.name}, too")
+        found[package.identity.name] = package
+    return found
 
 
 def load_package(folder: Path) -> ModelPackage:
@@ -81,10 +163,13 @@ def load_package(folder: Path) -> ModelPackage:
     ------
     ModelRefused
         Naming the rule: ``contract``, ``schema``, ``kind``, ``file``, ``digest``, ``inputs``, ``horizons``,
-        ``card``.
+        ``outcome``, ``explain``, ``card``.
     """
+    return _package(folder, _contract(folder))
+
+
+def _package(folder: Path, data: Mapping[str, Any]) -> ModelPackage:
     name = folder.name
-    data = _contract(folder)
     if data["schema"] != SCHEMA:
         raise ModelRefused(name, "schema", f"schema {data['schema']!r} is not {SCHEMA}")
     if data["kind"] not in KINDS:
@@ -100,7 +185,8 @@ def load_package(folder: Path) -> ModelPackage:
         raise ModelRefused(name, "inputs", str(error)) from None
     if len({item.name for item in inputs}) != len(inputs):
         raise ModelRefused(name, "inputs", "two inputs share a name")
-    outcome = data["outcome"]
+    outcome, outcome_text = _event(name, data["outcome"])
+    competing, competing_text = _event(name, data["competing"]) if data.get("competing") else ({}, "")
     curve = data.get("curve")
     return ModelPackage(
         identity=ModelIdentity(
@@ -109,13 +195,15 @@ def load_package(folder: Path) -> ModelPackage:
             title=data["title"],
             digest=data["sha256"],
             kind=data["kind"],
-            outcome=concept(outcome["system"], outcome["code"], outcome["display"]),
-            outcome_text=outcome["text"],
+            outcome=outcome,
+            outcome_text=outcome_text,
             status=data["status"],
             mitigation=str(data.get("mitigation", "")).strip(),
             manufacturer=str(data.get("manufacturer", "Bedside")),
             ai_kinds=tuple(str(kind) for kind in data.get("ai_kinds", ())),
             card=_card(folder),
+            competing=competing,
+            competing_text=competing_text,
         ),
         model=_model_bytes(folder, data),
         focus=data["focus"],
@@ -123,6 +211,7 @@ def load_package(folder: Path) -> ModelPackage:
         applies_if=applies_if,
         horizons_days=horizons,
         curve=Curve(float(curve["step_days"]), float(curve["until_days"])) if curve else None,
+        explain=_explain(name, data.get("explain") or {}),
     )
 
 
@@ -134,7 +223,7 @@ REQUIRED = (
 
 def _contract(folder: Path) -> Mapping[str, Any]:
     try:
-        data = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
+        data = yaml.load((folder / "model.yaml").read_text(encoding="utf-8"), _SAFE)  # noqa: S506 - it is a safe one
     except OSError:
         raise ModelRefused(folder.name, "contract", "model.yaml is missing or unreadable") from None
     except yaml.YAMLError as error:
@@ -145,6 +234,27 @@ def _contract(folder: Path) -> Mapping[str, Any]:
     if absent:
         raise ModelRefused(folder.name, "contract", f"model.yaml lacks {', '.join(absent)}")
     return data
+
+
+def _event(name: str, data: Any) -> tuple[Json, str]:
+    """Return an event as a CodeableConcept, empty where no code says it, and in words."""
+    if not isinstance(data, dict) or not data.get("text"):
+        raise ModelRefused(name, "outcome", "an event needs a text")
+    coded = [key for key in ("system", "code") if data.get(key)]
+    if len(coded) == 1:
+        raise ModelRefused(name, "outcome", "an event has both system and code, or neither")
+    return concept(data["system"], str(data["code"]), data.get("display")) if coded else {}, str(data["text"])
+
+
+def _explain(name: str, data: Mapping[str, Any]) -> Explain:
+    method, permutations = data.get("method"), data.get("permutations", Explain.permutations)
+    seed = data.get("seed", Explain.seed)
+    unknown = sorted(set(data) - {"method", "permutations", "seed"})
+    if unknown or method not in (None, "exact", "survshap", "none"):
+        raise ModelRefused(name, "explain", "it holds method (exact, survshap or none), permutations and seed")
+    if type(permutations) is not int or permutations < 1 or type(seed) is not int or seed < 0:
+        raise ModelRefused(name, "explain", "permutations must be a whole number above 0, and seed one from 0")
+    return Explain(cast(Literal["exact", "survshap", "none"] | None, method), permutations, seed)
 
 
 def _card(folder: Path) -> str:

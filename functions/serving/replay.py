@@ -11,7 +11,7 @@ from versions; an abstention over something missing is therefore reported as suc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, tzinfo
 from enum import StrEnum
@@ -19,13 +19,14 @@ from typing import Any
 
 from fhir_adapter.client import FhirClient
 from fhir_adapter.codes import ABSTENTION_REASON, Json
-from fhir_adapter.evidence import horizon_days, percent, rationale_of, sampled
-from fhir_adapter.evidence.results import CURVE, risk_code
-from fhir_adapter.features import Features, Record, extract, index_time_of
+from fhir_adapter.evidence import horizon_days, percent, rationale_of
+from fhir_adapter.evidence.components import MEDIAN, curves_of, risks_of
+from fhir_adapter.evidence.rationale import competing_rationale
+from fhir_adapter.features import Record, extract, index_time_of
 from fhir_adapter.features.record import moment
-from fhir_adapter.prediction import Abstention, AbstentionReason, Prediction
+from fhir_adapter.prediction import Abstention, AbstentionReason, ModelIdentity, Prediction
 from fhir_adapter.tenants import Tenant
-from functions.serving.package import ModelPackage
+from functions.serving.package import Model
 from functions.serving.recorded import InputState, Recorded, State, gather
 
 __all__ = ["InputState", "Model", "Replay", "State", "Verdict", "replay"]
@@ -40,21 +41,6 @@ class Verdict(StrEnum):
     INPUT_VANISHED = "input-vanished"
     MODEL_DIFFERS = "model-differs"
     NOT_REPLAYABLE = "not-replayable"
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model that can be run again.
-
-    Parameters
-    ----------
-    package : ModelPackage
-    predict : callable
-        Features to Prediction.
-    """
-
-    package: ModelPackage
-    predict: Callable[[Features], Prediction]
 
 
 @dataclass(frozen=True)
@@ -117,7 +103,7 @@ def replay(reference: str, client: FhirClient, models: Mapping[str, Model], tena
     recorded = gather(client.read(reference), client)
     model = models.get(recorded.digest or "")
     if model and tenant:
-        model = Model(model.package.localised(tenant.terminology), model.predict)
+        model = model.localised(tenant.terminology)
     found = _foreign(recorded) or _lost(recorded) or _ran(recorded, model, tenant.zone if tenant else UTC)
     return Replay(
         provenance=reference,
@@ -169,7 +155,7 @@ def _ran(recorded: Recorded, model: Model | None, zone: tzinfo) -> _Found:
         return _abstained(answer, written)
     if isinstance(answer, Abstention):
         return _Found(Verdict.DIFFERS, f"The recorded inputs give no prediction now. {answer.detail}")
-    pairs = list(_pairs(answer, recorded.targets))
+    pairs = list(_pairs(answer, recorded.targets, model.package.identity))
     differences = tuple(f"{place}: {left} written, {right} replayed" for place, left, right in pairs if left != right)
     if differences:
         return _Found(Verdict.DIFFERS, "The replayed result is another one.", len(pairs), differences)
@@ -212,29 +198,41 @@ def _abstained(answer: Prediction | Abstention, written: Json) -> _Found:
     )
 
 
-def _pairs(answer: Prediction, targets: Mapping[str, Json]) -> Iterator[tuple[str, object, object]]:
+def _pairs(
+    answer: Prediction, targets: Mapping[str, Json], model: ModelIdentity
+) -> Iterator[tuple[str, object, object]]:
     """Every written value beside the one worked out again; a number in the form that shows each of its bits."""
     if "RiskAssessment" in targets:
         predictions = targets["RiskAssessment"].get("prediction") or []
-        yield "RiskAssessment.prediction", len(predictions), len(answer.risks)
-        rationale = rationale_of(answer.contributions)
-        for number, (written, risk) in enumerate(zip(predictions, answer.risks, strict=False)):
+        expected = [(risk, rationale_of(answer), model.outcome_text) for risk in answer.risks]
+        for risk in answer.competing.risks if answer.competing else ():
+            expected.append((risk, competing_rationale(model), model.competing_text))
+        yield "RiskAssessment.prediction", len(predictions), len(expected)
+        for number, (written, (risk, rationale, outcome)) in enumerate(zip(predictions, expected, strict=False)):
             place = f"RiskAssessment.prediction[{number}]"
+            yield f"{place}.outcome", (written.get("outcome") or {}).get("text"), outcome
             yield f"{place}.whenPeriod", _bits(horizon_days(written)), _bits(risk.days)
             probability = written.get("probabilityDecimal")
             yield f"{place}.probabilityDecimal", _bits(probability), _bits(percent(risk.probability))
             yield f"{place}.rationale", written.get("rationale", ""), rationale
     if "Observation" in targets:
-        components = {_code(part): part for part in targets["Observation"].get("component") or []}
-        for risk in answer.risks:
-            code = risk_code(risk.days)
-            value = (components.get(code, {}).get("valueQuantity") or {}).get("value")
-            yield f"Observation.component[{code}]", _bits(value), _bits(percent(risk.probability))
-        if answer.curve:
-            expected = sampled(answer.curve)
-            found = components.get(CURVE, {}).get("valueSampledData") or {}
-            yield f"Observation.component[{CURVE}].data", found.get("data"), expected["data"]
-            yield f"Observation.component[{CURVE}].period", _bits(found.get("period")), _bits(expected["period"])
+        yield from _components(answer, targets["Observation"])
+
+
+def _components(answer: Prediction, observation: Json) -> Iterator[tuple[str, object, object]]:
+    parts = {_code(part): part for part in observation.get("component") or []}
+
+    def quantity(code: str) -> str | None:
+        return _bits((parts.get(code, {}).get("valueQuantity") or {}).get("value"))
+
+    for code, risk in risks_of(answer):
+        yield f"Observation.component[{code}]", quantity(code), _bits(percent(risk.probability))
+    for code, expected in curves_of(answer):
+        found = parts.get(code, {}).get("valueSampledData") or {}
+        yield f"Observation.component[{code}].data", found.get("data"), expected["data"]
+        yield f"Observation.component[{code}].period", _bits(found.get("period")), _bits(expected["period"])
+    if answer.median_days is not None or MEDIAN in parts:
+        yield f"Observation.component[{MEDIAN}]", quantity(MEDIAN), _bits(answer.median_days)
 
 
 def _code(part: Json) -> str:

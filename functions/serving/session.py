@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as status
 
 from functions.serving.errors import ModelRefused
+from functions.serving.pruning import output_names, pruned
 
 __all__ = ["OnnxModel"]
 
@@ -33,8 +34,8 @@ class OnnxModel:
         The ONNX file.
     columns : int
         p, the number of declared inputs.
-    outputs : sequence of str
-        Output names the caller relies on.
+    outputs : collection of str
+        Output names the caller relies on. The graph is cut down to them: a run computes nothing else.
 
     Raises
     ------
@@ -42,22 +43,30 @@ class OnnxModel:
         Rule ``graph``: the file is not ONNX, or its inputs or outputs are not those declared.
     """
 
-    def __init__(self, name: str, model: bytes, columns: int, outputs: Sequence[str]) -> None:
+    def __init__(self, name: str, model: bytes, columns: int, outputs: Collection[str]) -> None:
+        self._outputs = list(outputs)
+        cut = self._cut(name, model)
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(cut, options, providers=["CPUExecutionProvider"])
         except NOT_A_GRAPH as error:
             raise ModelRefused(name, "graph", f"ONNX Runtime cannot load it ({type(error).__name__})") from None
         given = self._session.get_inputs()
         if [item.name for item in given] != ["inputs"] or given[0].shape[-1] != columns:
             raise ModelRefused(name, "graph", f"it must take one input 'inputs' of {columns} columns")
-        absent = set(outputs) - {item.name for item in self._session.get_outputs()}
+
+    def _cut(self, name: str, model: bytes) -> bytes:
+        try:
+            absent = set(self._outputs) - set(output_names(model))
+            cut = pruned(model, self._outputs)
+        except ValueError as error:
+            raise ModelRefused(name, "graph", str(error)) from None
         if absent:
             raise ModelRefused(name, "graph", f"it lacks the outputs {', '.join(sorted(absent))}")
-        self._outputs = list(outputs)
+        return cut
 
     def run(self, inputs: Float64) -> dict[str, Any]:
         """Evaluate the graph.

@@ -18,7 +18,7 @@ from fhir_adapter.features.record import moment
 from fhir_adapter.notifications import patient_of
 from fhir_adapter.tenants import SubscriptionEntry
 from functions.serving.cloud import EventQueue, Ledger
-from functions.serving.events import Event, new_event
+from functions.serving.events import Event, for_models, new_event
 
 __all__ = ["MOST", "changed", "event_for", "sweep", "sweep_since"]
 
@@ -28,12 +28,12 @@ PAGE = 200
 
 
 def sweep(event: Event, subscription: SubscriptionEntry, client: FhirClient, queue: EventQueue, ledger: Ledger) -> int:
-    """Queue one event for every resource that matches the criteria and changed since the last sweep.
+    """Queue what matches the criteria and changed since the last sweep: one event a resource and model.
 
     Returns
     -------
     int
-        Events queued, at most `MOST`.
+        Resources found, at most `MOST`.
     """
     return len(sweep_since(event.tenant, subscription, client, queue, ledger))
 
@@ -63,7 +63,7 @@ def sweep_since(
         start = min(since, start) if start else since
     found = list(islice(changed(subscription.criteria, client, start), MOST))
     events = [event for event in (event_for(tenant, subscription, client, resource) for resource in found) if event]
-    queue.send(events)
+    queue.send([one for event in events for one in for_models(event, subscription.models)])
     updated = [at for at in (_updated(resource) for resource in found) if at is not None]
     if updated:
         cut = len(found) == MOST

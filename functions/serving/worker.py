@@ -11,31 +11,30 @@ of the newest state is the one that stays.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from fhir_adapter.audit import Auditor, AuditSink, MemoryAudit, audited
+from fhir_adapter.audit import AuditSink, MemoryAudit
 from fhir_adapter.client import FhirClient
 from fhir_adapter.codes import Json
 from fhir_adapter.errors import FhirRejected, FhirUnavailable
-from fhir_adapter.evidence import Evidence, check, data_cutoff, device_id, evidence_of
-from fhir_adapter.evidence.supersede import Earlier, key_of, superseding, watch_queries, withdrawal
+from fhir_adapter.evidence import Evidence, check, data_cutoff, evidence_of
+from fhir_adapter.evidence.supersede import Earlier, key_of, superseding, withdrawal
 from fhir_adapter.features import Features, Record, extract, index_time_of
 from fhir_adapter.prediction import Abstention, AbstentionReason, Prediction, ResultContext
 from fhir_adapter.references import source_of
 from fhir_adapter.tenants import Tenant
-from fhir_adapter.writing import Written, is_whole, renamed, write
+from fhir_adapter.writing import is_whole, renamed, write
+from functions.serving.endings import Outcome, moved, pass_over, passes_over, rivals, watched, withdraw
 from functions.serving.events import Event
-from functions.serving.package import ModelPackage
+from functions.serving.package import Model, ModelPackage, Predict
 from functions.serving.reading import Gone, Ours, Read, read_for
 from functions.serving.steps import Checkpoint, Step, go_on
+from functions.serving.trail import Trail
 
 __all__ = ["Outcome", "answer_event"]
 
-Predict = Callable[[Features], Prediction]
 NOT_AN_ADMISSION = frozenset({"planned", "cancelled", "entered-in-error"})
 # Somebody else changed what was read: FHIR R4 http.html#concurrency; 409 is what some servers say instead.
 OVERTAKEN = frozenset({409, 412})
@@ -43,49 +42,45 @@ ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How an event ended.
+class _Work:
+    """What stays the same from attempt to attempt."""
 
-    Parameters
-    ----------
-    outcome : str
-        ``predicted``, ``abstained``, ``duplicate`` when the result was there already, ``withdrawn`` when the focus
-        is gone and its results were marked, ``ignored`` when the focus is one of our own resources or asks for
-        nothing.
-    result : str
-        ``RiskAssessment/id`` or ``Observation/id``; the focus when nothing was answered.
-    reason : str or None
-        The abstention's code.
-    written : int
-        Resources written.
-    replaced : int
-        Older results marked ``entered-in-error``.
-    """
+    event: Event
+    tenant: Tenant
+    client: FhirClient
+    model: Model
+    checkpoint: Checkpoint
+    audit: AuditSink
+    shared: bool
 
-    outcome: Literal["predicted", "abstained", "duplicate", "withdrawn", "ignored"]
-    result: str
-    reason: str | None
-    written: int
-    replaced: int = 0
+    @property
+    def package(self) -> ModelPackage:
+        return self.model.package
 
 
 def answer_event(
     event: Event,
     tenant: Tenant,
     client: FhirClient,
-    package: ModelPackage,
-    predict: Predict,
+    model: Model,
     checkpoint: Checkpoint = go_on,
     audit: AuditSink | None = None,
+    *,
+    shared: bool = False,
 ) -> Outcome:
     """Answer one event and write the answer back.
 
     Parameters
     ----------
+    model : Model
+        Which is to answer.
     checkpoint : callable
         Told of each step, for tests.
     audit : AuditSink, optional
         Where AuditEvents go that the EHR does not keep.
+    shared : bool
+        The subscription asks several models: this one passes over a patient who is not its own, without a word in
+        the record.
 
     Raises
     ------
@@ -94,16 +89,16 @@ def answer_event(
     FhirRejected, EventRejected, InvalidResourceError
         Not worth one.
     """
-    package = package.localised(tenant.terminology)
+    localised = model.localised(tenant.terminology)
+    work = _Work(event, tenant, client, localised, checkpoint, audit or MemoryAudit(), shared)
     mine: Outcome | None = None
-    kept = audit or MemoryAudit()
     for _ in range(ATTEMPTS):
         try:
-            outcome, settled = _attempt(event, tenant, client, package, predict, checkpoint, kept)
+            outcome, settled = _attempt(work)
         except Ours:
             return Outcome("ignored", event.focus or "", None, 0)
         except Gone as gone:
-            outcome, settled = _withdraw(event, tenant, client, gone)
+            outcome, settled = withdraw(event, tenant, client, gone)
         except FhirRejected as error:
             if error.status not in OVERTAKEN:
                 raise
@@ -117,72 +112,56 @@ def answer_event(
     raise FhirUnavailable("others kept changing the record while it was being answered", 412)
 
 
-def _attempt(
-    event: Event,
-    tenant: Tenant,
-    client: FhirClient,
-    package: ModelPackage,
-    predict: Predict,
-    checkpoint: Checkpoint,
-    audit: AuditSink,
-) -> tuple[Outcome | None, bool]:
+def _attempt(work: _Work) -> tuple[Outcome | None, bool]:
     """Read, decide, write. Returns the outcome, and whether nobody else wrote meanwhile."""
+    tenant, client, package, checkpoint = work.tenant, work.client, work.package, work.checkpoint
     checkpoint(Step.BEFORE_READ)
-    read = read_for(event, client, package, tenant.zone)
+    read = read_for(work.event, client, package, tenant.zone)
     checkpoint(Step.AFTER_READ)
-    auditor = _auditor(tenant, package)
-    events = [auditor.read(event.id, read.patient, read.asked, datetime.now(UTC))]
+    trail = Trail.begin(work.event, read, tenant, client, package, work.audit)
     index_time = index_time_of(read.record.encounter, tenant.zone)
-    features, result = _answer(read.record, index_time, package, predict)
+    features, result = _answer(read.record, index_time, package, work.model.predict)
     checkpoint(Step.AFTER_PREDICT)
     context = _context(read, tenant, index_time, features)
     if read.earlier.newer_than(context.sources, context.encounter):
         return None, False
+    if work.shared and isinstance(result, Abstention) and passes_over(result):
+        checkpoint(Step.BEFORE_WRITE)
+        return pass_over(result, read, client, package, trail)
     evidence = evidence_of(
         result, context, package.identity, device_known=read.device_known, card_known=read.card_known
     )
+    return _written(work, read, trail, evidence, result, context.encounter)
+
+
+def _written(
+    work: _Work, read: Read, trail: Trail, evidence: Evidence, result: Prediction | Abstention, encounter: str | None
+) -> tuple[Outcome, bool]:
+    """Write an answer, unless it is there already, and mark what it takes the place of."""
     reason = result.reason.value if isinstance(result, Abstention) else None
     keys = _keys(evidence)
-    replaced = read.earlier.replaced_by(keys, context.encounter)
-    there = read.earlier.has(keys) and is_whole(client, evidence.bundle)
+    replaced = read.earlier.replaced_by(keys, encounter)
+    there = read.earlier.has(keys) and is_whole(work.client, evidence.bundle)
     if there and not replaced:
-        _keep(events, tenant, client, audit)
+        trail.keep()
         return Outcome("duplicate", evidence.result, reason, 0), True
     if there:
         # written by another worker that did not see these; no Provenance of ours is open to name them
-        detail = "A newer result has taken its place."
-        bundle = withdrawal(replaced, detail, tenant.organization)
+        bundle = withdrawal(replaced, "A newer result has taken its place.", work.tenant.organization)
     else:
         bundle = superseding(_absent(evidence.bundle, read.earlier), replaced)
-    names = [entry["request"]["url"] for entry in bundle["entry"]]
-    others = [name for name in names if name != evidence.result]
-    events.append(auditor.write(event.id, read.patient, evidence.result, others, datetime.now(UTC)))
-    whole = audited(bundle, events) if tenant.audit == "ehr" else bundle
-    checkpoint(Step.BEFORE_WRITE)
-    written = write(client, _watched(whole, package, read.patient))
-    checkpoint(Step.AFTER_WRITE)
-    if tenant.audit != "ehr":
-        _keep(events, tenant, client, audit)
+    focus = work.event.focus if work.shared else None
+    work.checkpoint(Step.BEFORE_WRITE)
+    whole = watched(trail.along(bundle, evidence.result), work.package, read.patient, focus)
+    written = write(work.client, whole)
+    work.checkpoint(Step.AFTER_WRITE)
+    trail.written()
     outcome: Literal["predicted", "abstained", "duplicate"] = "abstained" if reason else "predicted"
     if there:
         outcome = "duplicate"
     answered = Outcome(outcome, written.reference(evidence.result), reason, len(bundle["entry"]), len(replaced))
-    return answered, not _rivals(written, keys, context.encounter)
-
-
-def _auditor(tenant: Tenant, package: ModelPackage) -> Auditor:
-    machine = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "bedside")
-    device = f"Device/{device_id(package.identity)}"
-    return Auditor(tenant.name, tenant.organization, tenant.fhir_base, machine, device, check)
-
-
-def _keep(events: Sequence[Json], tenant: Tenant, client: FhirClient, audit: AuditSink) -> None:
-    """Keep AuditEvents that no result takes along."""
-    if tenant.audit == "ehr":
-        write(client, audited(None, events))
-        return
-    for event in events:
-        audit.record(event)
+    late = work.shared and moved(written, read.record.encounter or {})
+    return answered, not (late or rivals(written, keys, encounter))
 
 
 def _keys(evidence: Evidence) -> list[str]:
@@ -210,28 +189,6 @@ def _absent(bundle: Json, earlier: Earlier) -> Json:
     return {**bundle, "entry": entries}
 
 
-def _watched(bundle: Json, package: ModelPackage, patient: str) -> Json:
-    """Let the transaction end with a look at this model's results (GET comes last: R4 http.html#trules)."""
-    looks = [{"request": {"method": "GET", "url": url}} for url in watch_queries(package.identity.name, patient)]
-    return {**bundle, "entry": [*bundle["entry"], *looks]}
-
-
-def _rivals(written: Written, keys: list[str], encounter: str | None) -> bool:
-    return bool(Earlier(written.found).replaced_by(keys, encounter))
-
-
-def _withdraw(event: Event, tenant: Tenant, client: FhirClient, gone: Gone) -> tuple[Outcome, bool]:
-    """The focus is gone: mark what was said about it, or say that there was nothing."""
-    live = gone.earlier.replaced_by((), event.focus)
-    if not live:
-        if event.deleted:
-            return Outcome("ignored", event.focus or "", None, 0), True
-        raise gone.error
-    bundle = withdrawal(live, "What it was about is no longer in the record.", tenant.organization)
-    write(client, bundle)
-    return Outcome("withdrawn", event.focus or "", None, len(bundle["entry"]), len(live)), True
-
-
 def _answer(
     record: Record, index_time: datetime | None, package: ModelPackage, predict: Predict
 ) -> tuple[Features | None, Prediction | Abstention]:
@@ -244,7 +201,8 @@ def _answer(
     features = extract(package.inputs, package.applies_if, record, index_time)
     if isinstance(features, Abstention):
         return None, features
-    return features, predict(features)
+    answer = predict(features)
+    return (None if isinstance(answer, Abstention) else features), answer
 
 
 def _context(read: Read, tenant: Tenant, index_time: datetime | None, features: Features | None) -> ResultContext:

@@ -1,15 +1,16 @@
-"""Lambda handler: SQS events in, survival predictions written to the EHR."""
+"""Lambda handler: SQS events in, survival predictions written to the EHR.
+
+It answers with every package in ``packages``. All are opened at import: a refused one fails the deployment and not a
+patient's event, and a cold start does the work before the first event.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from functions.serving.handler import ModelFunction
-from functions.serving.package import load_package
-from functions.survival.predict import SurvivalModel
+from functions.survival.predict import load_models
 
-PACKAGE = Path(__file__).parent / "packages" / "whas500"
+PACKAGES = Path(__file__).parent / "packages"
 
-# At import, so that a refused model fails the deployment and a cold start does the work before the first event.
-_model = SurvivalModel(load_package(PACKAGE))
-handler = ModelFunction(_model.package, _model.predict)
+handler = ModelFunction(load_models(PACKAGES))

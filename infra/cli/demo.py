@@ -17,19 +17,22 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from infra.local.demonstration import Demonstration, Report, Tally
-from infra.local.results import Result, ResultReader
+from infra.local.answers import Result
+from infra.local.demonstration import MODELS, Demonstration, Report, Tally
+from infra.local.pages import horizon, percent
+from infra.local.results import ResultReader
 from infra.local.staying import stay, terminable
 from infra.local.synthea import SyntheaError
 from infra.local.twin import Twin, TwinError
 
 DESCRIPTION = """\
 Start a hospital and its cloud on this machine: a FHIR server, an API gateway, a queue, the functions. Admit
-synthetic patients with a myocardial infarction and one whole Synthea history; every admission becomes a
-notification, and every notification a prediction in the record, or a recorded abstention. Nothing leaves this
-machine and no account is needed.
+synthetic patients with a myocardial infarction and one whole Synthea history, and see outpatients with a chronic
+liver disease, a monoclonal gammopathy or a fatty liver; every admission and every visit becomes a notification, and
+every notification a prediction in the record, or a recorded abstention. A visit is put to three models; one that does
+not apply to the patient says nothing. Nothing leaves this machine and no account is needed.
 
-The record is kept: a second run finds every admission answered and writes nothing twice.
+The record is kept: a second run finds everything answered and writes nothing twice.
 """
 EPILOG = """\
 examples:
@@ -37,7 +40,7 @@ examples:
   bedside demo --once --json   one JSON object on standard output, for scripts
   bedside demo --fresh         forget the record of earlier runs first
 
-exit status: 0 when every admission ended in a result or a recorded abstention, 1 otherwise
+exit status: 0 when every admission and visit ended in a result or a recorded abstention, 1 otherwise
 """
 
 
@@ -51,7 +54,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, default=Path("build/demo"), metavar="DIR", help="where the record is kept (%(default)s)"
     )
-    parser.add_argument("--patients", type=positive, default=24, metavar="N", help="size of the cohort (%(default)s)")
+    parser.add_argument("--patients", type=positive, default=24, metavar="N", help="patients admitted (%(default)s)")
+    parser.add_argument(
+        "--outpatients", type=natural, default=6, metavar="N", help="outpatients with each disease (%(default)s)"
+    )
     parser.add_argument("--port", type=int, default=None, metavar="P", help="port of the page (a free one)")
     parser.add_argument(
         "--lambda-emulator", action="store_true", help="run the functions in AWS's runtime emulator, not in process"
@@ -66,6 +72,14 @@ def positive(text: str) -> int:
     return number
 
 
+def natural(text: str) -> int:
+    """Return a whole number from zero, for argparse."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be at least 0")
+    return number
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the demo; returns the exit status."""
     console = Console(stderr=args.json)
@@ -73,12 +87,13 @@ def run(args: argparse.Namespace) -> int:
         shutil.rmtree(args.data / "ehr", ignore_errors=True)
     try:
         with terminable(), Twin(args.data, args.port, lambda_emulator=args.lambda_emulator) as twin:
-            report = _play(twin, args.patients, console)
+            report = _play(twin, args, console)
             if args.json:
                 sys.stdout.write(json.dumps(report.to_json()) + "\n")
                 sys.stdout.flush()
             else:
-                console.print(_patients(ResultReader(twin.fhir, "whas500").all()))
+                for results in filter(None, ResultReader(twin.fhir, MODELS).all().values()):
+                    console.print(_patients(results))
             _verdict(report, console)
             if not args.once:
                 console.print(f"\nThe page: [bold]{twin.page_url}[/bold]   (Ctrl-C ends everything)")
@@ -89,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report.complete else 1
 
 
-def _play(twin: Twin, patients: int, console: Console) -> Report:
+def _play(twin: Twin, args: argparse.Namespace, console: Console) -> Report:
     said: list[str] = []
 
     def picture() -> Group:
@@ -102,32 +117,47 @@ def _play(twin: Twin, patients: int, console: Console) -> Report:
             said.append(step)
             live.update(picture())
 
-        report = Demonstration(twin, patients, say, watch=lambda: live.update(picture())).play()
+        demonstration = Demonstration(
+            twin, args.patients, say, watch=lambda: live.update(picture()), outpatients=args.outpatients
+        )
+        report = demonstration.play()
         say("Done" if report.complete else "Not everything was answered")
     console.print()
     return report
 
 
-def _counts(tally: Tally) -> Text:
-    latency = "" if tally.p50 is None else f", answered in {tally.p50:.0f} ms (p50), {tally.p95:.0f} ms (p95)"
-    return Text(
-        f"  {tally.events} events: {tally.predictions} predicted, {tally.abstentions} abstained, "
-        f"{tally.duplicates} duplicates, {tally.failures} failed, {tally.dead_letters} dead letters{latency}"
-    )
+def _counts(tally: Tally) -> Table:
+    """One line a model, and one for all of them."""
+    latency = "" if tally.p50 is None else f"answered in {tally.p50:.0f} ms (p50), {tally.p95:.0f} ms (p95)"
+    table = Table(box=SIMPLE_HEAD, caption=latency, caption_justify="left")
+    table.add_column("Model")
+    for name in ("predicted", "abstained", "not its patient", "answered before"):
+        table.add_column(name, justify="right")
+    for model, ends in tally.models.items():
+        counts = (ends.predictions, ends.abstentions, ends.not_applicable, ends.duplicates)
+        table.add_row(model, *map(str, counts))
+    counts = (tally.predictions, tally.abstentions, tally.not_applicable, tally.duplicates)
+    table.add_row(f"{tally.events} events", *map(str, counts), style="bold")
+    if tally.failures or tally.dead_letters:
+        table.add_row(f"{tally.failures} failed, {tally.dead_letters} dead letters", style="red")
+    return table
 
 
 def _patients(results: list[Result]) -> Table:
-    table = Table(title="Risk of death within one year of admission", title_justify="left", box=SIMPLE_HEAD)
+    first = results[0]
+    what = f"{first.outcome} within {horizon(first.main.days)}" if first.main else first.title
+    table = Table(title=f"{first.model}: {what}", title_justify="left", box=SIMPLE_HEAD)
     for name, justify in (("Patient", "left"), ("Id", "left"), ("Age", "right"), ("Sex", "left"), ("Risk", "right")):
         table.add_column(name, justify=cast(JustifyMethod, justify), no_wrap=name != "Patient")
     table.add_column("")
     for result in results:
-        person, risk = result.person, result.risk_at(365)
-        cells = [person.name, person.id[:13], str(person.age or ""), person.sex]
+        person, risk = result.person, result.main
+        cells = [person.name, person.id[:19], str(person.age or ""), person.sex]
         if risk is None:
             table.add_row(*cells, "-", Text(f"no prediction: {result.reason[:1].lower()}{result.reason[1:]}"))
         else:
-            table.add_row(*cells, f"{risk:.0f}%", Text("█" * round(risk / 4), style="blue"))
+            bar = Text("█" * round(risk.percent / 4), style="blue")
+            table.add_row(*cells, percent(risk.percent), bar)
     return table
 
 
@@ -135,8 +165,9 @@ def _verdict(report: Report, console: Console) -> None:
     tally = report.tally
     if report.complete:
         console.print(
-            f"{report.admissions} admissions, all answered: {report.written} predictions new in the record, "
-            f"{tally.abstentions} new abstentions, {tally.duplicates} answered before."
+            f"{report.admissions} events, all answered: {report.written} predictions new in the record, "
+            f"{tally.abstentions} new abstentions, {tally.not_applicable} put to a model that does not apply, "
+            f"{tally.duplicates} answered before."
         )
         return
     console.print(

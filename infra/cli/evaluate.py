@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from functions.survival.data import DATASETS
-from infra.cli.train import known, need_libraries, not_installed, say
+from infra.cli.train import common, known, need_libraries, not_installed, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's arguments."""
-    parser.add_argument("name", metavar="NAME", help=f"the package: {', '.join(DATASETS)}")
-    parser.add_argument("--json", action="store_true", help="print the evaluation as one JSON object")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write there instead of into the package's folder")
+    common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,7 +29,9 @@ def run(args: argparse.Namespace) -> int:
         return 2
     try:
         need_libraries()
-        evaluation, directory = _write(args.name, args.out)
+        from functions.survival.train import PACKAGES
+
+        evaluation, directory = write(args.name, PACKAGES / args.name, args.out, jobs=args.jobs)
     except ImportError as missing:
         return not_installed(missing)
     except (FileNotFoundError, ValueError) as refused:
@@ -41,25 +41,58 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(evaluation, indent=2))
         return 0
     print(f"wrote evaluation.json, report.html and card.md to {directory}")
-    for title, key in (
-        ("Uno's C", "uno_c"),
-        ("AUC at one year", "auc_1y"),
-        ("integrated Brier score", "integrated_brier_score"),
-        ("  of Kaplan-Meier, no inputs", "integrated_brier_score_kaplan_meier"),
-    ):
-        found = evaluation[key]
-        print(f"  {title}: {found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
+    for title, found in headlines(evaluation):
+        print(f"  {title}: {interval(found)}")
     return 0
 
 
-def _write(name: str, out: Path | None) -> tuple[dict[str, Any], Path]:
+def headlines(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return what is printed of an evaluation, by title."""
+    rows = [(title, evaluation[key]) for title, key in (("Uno's C", "uno_c"), ("Harrell's C", "harrell_c"))]
+    rows += [(f"AUC at {row['days'] / 365.25:.1f} years", row["auc"]) for row in evaluation["horizons"]]
+    rows.append(("integrated Brier score", evaluation["integrated_brier_score"]))
+    rows.append((f"  of {evaluation['reference']['title']}", evaluation["integrated_brier_score_reference"]))
+    return rows
+
+
+def interval(found: dict[str, Any]) -> str:
+    """Return a value with its interval; "not known" where it could not be computed."""
+    if found["value"] is None:
+        return "not known"
+    if found["low"] is None or found["high"] is None:
+        return f"{found['value']:.3f}"
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
+def write(
+    name: str, package: Path, out: Path | None, *, jobs: int = 1, **known_already: Any
+) -> tuple[dict[str, Any], Path]:
+    """Evaluate a package and write its report and card.
+
+    Parameters
+    ----------
+    name : str
+        Of the data set.
+    package : Path
+        Holds ``model.yaml`` and ``model.onnx``.
+    out : Path or None
+        Where to write; `package` when None.
+    jobs : int
+        Processes.
+    known_already
+        ``table`` and ``comparison``, where training has just made them.
+
+    Returns
+    -------
+    evaluation : dict
+    directory : Path
+    """
     from functions.survival.evaluate import evaluate
     from functions.survival.report import render_card, render_page
-    from functions.survival.train import PACKAGES, read_contract
+    from functions.survival.train import read_contract
 
-    package, dataset = PACKAGES / name, DATASETS[name]
-    contract = read_contract(package)
-    evaluation = evaluate(dataset, contract, package / contract["file"], progress=say)
+    dataset, contract = DATASETS[name], read_contract(package)
+    evaluation = evaluate(dataset, contract, package / contract["file"], progress=say, jobs=jobs, **known_already)
     directory = out or package
     directory.mkdir(parents=True, exist_ok=True)
     for file, text in (

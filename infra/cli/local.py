@@ -11,11 +11,13 @@ import httpx
 
 from infra.local.ehr import SekmetEhr
 from infra.local.staying import stay, terminable
+from infra.local.subscriptions import ADMISSIONS, OUTPATIENTS
 from infra.local.twin import Twin, TwinError
 
 DESCRIPTION = """\
 Start a FHIR R4 server, the notification endpoint, an AWS stand-in with the queues and tables, the functions and
-the page, all on 127.0.0.1, with no patients in it. PUT an Encounter of class IMP into the EHR and it is answered.
+the page, all on 127.0.0.1, with no patients in it. PUT an Encounter of class IMP into the EHR and it is answered; so
+is one of class AMB and type 281036007 (SNOMED CT: follow-up consultation).
 """
 
 
@@ -40,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the twin until Ctrl-C; returns the exit status."""
     try:
         with terminable(), Twin(args.data, ehr_port=args.port, lambda_emulator=args.lambda_emulator) as twin:
-            twin.register_subscription(backport="id-only" if args.backport else None)
+            twin.register_subscription(ADMISSIONS, backport="id-only" if args.backport else None)
+            twin.register_subscription(OUTPATIENTS)
             _environment_file(twin).write_text(json.dumps({"Parameters": twin.environment}, indent=1), encoding="utf-8")
             sys.stdout.write(json.dumps(_addresses(twin)) + "\n" if args.json else _told(twin))
             sys.stdout.flush()

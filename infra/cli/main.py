@@ -22,8 +22,11 @@ COMMANDS = {
     "replay": ("infra.cli.replay", "reproduce a result from the versioned inputs its Provenance names"),
     "export": ("infra.cli.export", "fetch a bulk data export as NDJSON"),
     "features": ("infra.cli.features", "read a model's inputs from a Bundle or an NDJSON export"),
+    "data": ("infra.cli.data", "show the public data sets that models are trained on"),
     "train": ("infra.cli.train", "train a model package from its public data"),
     "evaluate": ("infra.cli.evaluate", "evaluate a model package on held-out data and write its report"),
+    "export-survival": ("infra.cli.export_survival", "turn a fitted scikit-survival model into one ONNX file"),
+    "benchmark-survival": ("infra.cli.benchmark_survival", "rerun every survival model beside published results"),
     "bench": ("infra.cli.bench", "measure ratios against peers and floors"),
 }
 

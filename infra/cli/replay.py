@@ -13,7 +13,7 @@ from fhir_adapter.errors import FhirAdapterError
 from fhir_adapter.keys import FileKeys
 from fhir_adapter.tenants import FileTenants, Tenant
 from functions.serving.errors import ModelRefused
-from functions.serving.package import load_package
+from functions.serving.package import load_package, load_packages
 from functions.serving.recorded import State
 from functions.serving.replay import Model, Replay, Verdict, replay
 from functions.survival.predict import SurvivalModel
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         return _wrong("--token-file goes with --base")
     try:
         tenant = _tenant(args)
-        models = _models([*sorted(FUNCTIONS.glob("*/packages/*")), *args.package])
+        models = _models(args.package)
         keys = FileKeys(args.keys) if args.keys else None
         with FhirClient.for_tenant(tenant, keys) as client:
             report = replay(args.provenance, client, models, tenant)
@@ -93,14 +93,15 @@ def _tenant(args: argparse.Namespace) -> Tenant:
     return tenant_at(args.base, args.token_file, args.tenant)
 
 
-def _models(folders: list[Path]) -> dict[str, Model]:
+def _models(more: list[Path]) -> dict[str, Model]:
     """Load every survival package by its digest; those with errors are named and refused."""
-    models = {}
-    for folder in folders:
-        package = load_package(folder)
-        if package.identity.kind == "survival":
-            models[package.identity.digest] = Model(package, SurvivalModel(package).predict)
-    return models
+    shipped = [found for folder in sorted(FUNCTIONS.glob("*/packages")) for found in load_packages(folder).values()]
+    packages = [*shipped, *(load_package(folder) for folder in more)]
+    return {
+        package.identity.digest: Model(package, SurvivalModel(package).predict)
+        for package in packages
+        if package.identity.kind == "survival"
+    }
 
 
 def _told(report: Replay) -> str:

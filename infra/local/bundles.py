@@ -1,7 +1,8 @@
 """A model's input row as FHIR R4: the reverse of feature reading, for tests and the synthetic cohort.
 
 Every code and unit is one that ``functions/survival/packages/whas500/model.yaml`` declares, so a row that
-goes through :func:`patient_bundle`, an EHR and the feature reader comes back as it was.
+goes through :func:`patient_bundle`, an EHR and the feature reader comes back as it was. The parts serve
+:mod:`infra.local.clinic` as well.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ MMHG_IN_KILOPASCAL = 0.133322387415
 POUND_IN_KILOGRAM = 0.45359237
 INCH_IN_METRE = 0.0254
 
+CATEGORIES = {"vital-signs": "Vital Signs", "laboratory": "Laboratory"}
+
 # The standard's own mark for data of nobody.
 HTEST = {"system": f"{TERMINOLOGY}/v3-ActReason", "code": "HTEST", "display": "test health data"}
+
+FOLLOW_UP = ("281036007", "Follow-up consultation")
 
 # Input name -> (SNOMED code, display, days before admission at which it began). 1755008 for an earlier
 # infarction, because 399211009 also counts as a history of cardiovascular disease.
@@ -95,7 +100,7 @@ def patient_bundle(
         raise ValueError("the admission needs a time zone")
     known = {name: float(value) for name, value in values.items() if not math.isnan(value)}
     resources = [
-        _patient(known, patient_id, admitted, given),
+        person(known, patient_id, admitted, given),
         *_conditions(known, patient_id, admitted),
         *_observations(known, patient_id, admitted, charted or AsCharted()),
         admission(patient_id, admitted, encounter_id=f"{patient_id}-admission"),
@@ -115,6 +120,15 @@ def transaction(resources: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def visit(patient_id: str, begun: datetime, *, encounter_id: str) -> dict[str, Any]:
+    """Return an outpatient Encounter in progress: a follow-up consultation."""
+    return {
+        **admission(patient_id, begun, encounter_id=encounter_id),
+        "class": {"system": f"{TERMINOLOGY}/v3-ActCode", "code": "AMB", "display": "ambulatory"},
+        "type": [concept(SNOMED, *FOLLOW_UP)],
+    }
+
+
 def admission(patient_id: str, admitted: datetime, *, encounter_id: str) -> dict[str, Any]:
     """Return an inpatient Encounter in progress, which is what the Subscription waits for."""
     return {
@@ -127,7 +141,8 @@ def admission(patient_id: str, admitted: datetime, *, encounter_id: str) -> dict
     }
 
 
-def _patient(values: Mapping[str, float], patient_id: str, admitted: datetime, given: str) -> dict[str, Any]:
+def person(values: Mapping[str, float], patient_id: str, admitted: datetime, given: str) -> dict[str, Any]:
+    """Return the Patient of a row, of the right age on a day."""
     return {
         "resourceType": "Patient",
         "id": patient_id,
@@ -148,27 +163,29 @@ def _born(age: float, patient_id: str, on: date) -> date:
     return birthday - timedelta(days=2 + zlib.crc32(patient_id.encode()) % 350)
 
 
-def _concept(system: str, code: str, display: str) -> dict[str, Any]:
+def concept(system: str, code: str, display: str) -> dict[str, Any]:
+    """Return a CodeableConcept of one coding."""
     return {"coding": [{"system": system, "code": code, "display": display}], "text": display}
 
 
 def _conditions(values: Mapping[str, float], patient_id: str, admitted: datetime) -> list[dict[str, Any]]:
     code, display = INFARCTION[values.get("q_wave_mi")]
-    found = [_condition(patient_id, "infarction", code, display, admitted - timedelta(hours=3))]
+    found = [condition(patient_id, "infarction", code, display, admitted - timedelta(hours=3))]
     for name, (code, display, days) in CONDITIONS.items():
         if values.get(name):
             onset = admitted - timedelta(days=days, hours=0 if days else 1)
-            found.append(_condition(patient_id, name.replace("_", "-"), code, display, onset))
+            found.append(condition(patient_id, name.replace("_", "-"), code, display, onset))
     return found
 
 
-def _condition(patient_id: str, name: str, code: str, display: str, onset: datetime) -> dict[str, Any]:
+def condition(patient_id: str, name: str, code: str, display: str, onset: datetime) -> dict[str, Any]:
+    """Return an active, confirmed Condition with a SNOMED CT code."""
     return {
         "resourceType": "Condition",
         "id": f"{patient_id}-{name}",
         "clinicalStatus": {"coding": [{"system": f"{TERMINOLOGY}/condition-clinical", "code": "active"}]},
         "verificationStatus": {"coding": [{"system": f"{TERMINOLOGY}/condition-ver-status", "code": "confirmed"}]},
-        "code": _concept(SNOMED, code, display),
+        "code": concept(SNOMED, code, display),
         "subject": {"reference": f"Patient/{patient_id}"},
         "onsetDateTime": onset.isoformat(),
     }
@@ -178,41 +195,50 @@ def _observations(
     values: Mapping[str, float], patient_id: str, admitted: datetime, charted: AsCharted
 ) -> list[dict[str, Any]]:
     def observation(name: str, code: str, display: str, minutes: int, **value: Any) -> dict[str, Any]:
-        return {
-            "resourceType": "Observation",
-            "id": f"{patient_id}-{name}",
-            "status": "final",
-            "category": [_concept(f"{TERMINOLOGY}/observation-category", "vital-signs", "Vital Signs")],
-            "code": _concept(LOINC, code, display),
-            "subject": {"reference": f"Patient/{patient_id}"},
-            "effectiveDateTime": (admitted + timedelta(minutes=minutes)).isoformat(),
-            **value,
-        }
+        at = admitted + timedelta(minutes=minutes)
+        return measured(patient_id, name, (code, display), at, "vital-signs", **value)
 
     found = []
-    components = _pressures(values, charted)
+    components = pressures(values, charted)
     if components:
         panel = "Blood pressure panel with all children optional"
         found.append(observation("blood-pressure", "85354-9", panel, 10, component=components))
     if "heart_rate" in values:
         rate = values["heart_rate"]
-        per_minute = _quantity(rate, "beats/minute", "/min")
-        quantity = _quantity(rate / 60, "/s", "/s", 6) if charted.per_second else per_minute
-        found.append(observation("heart-rate", "8867-4", "Heart rate", 10, valueQuantity=quantity))
+        per_minute = quantity(rate, "beats/minute", "/min")
+        rated = quantity(rate / 60, "/s", "/s", 6) if charted.per_second else per_minute
+        found.append(observation("heart-rate", "8867-4", "Heart rate", 10, valueQuantity=rated))
     if "bmi" in values and charted.pounds_and_inches:
         height = 1.62 if values["female"] else 1.76
         weight = values["bmi"] * height**2 / POUND_IN_KILOGRAM
-        pounds = _quantity(weight, "lb", "[lb_av]", 3)
-        inches = _quantity(height / INCH_IN_METRE, "in", "[in_i]", 5)
+        pounds = quantity(weight, "lb", "[lb_av]", 3)
+        inches = quantity(height / INCH_IN_METRE, "in", "[in_i]", 5)
         found.append(observation("weight", "29463-7", "Body weight", 60, valueQuantity=pounds))
         found.append(observation("height", "8302-2", "Body height", 60, valueQuantity=inches))
     elif "bmi" in values:
-        quantity = _quantity(values["bmi"], "kg/m2", "kg/m2")
-        found.append(observation("bmi", "39156-5", "Body mass index (BMI) [Ratio]", 60, valueQuantity=quantity))
+        index = quantity(values["bmi"], "kg/m2", "kg/m2")
+        found.append(observation("bmi", "39156-5", "Body mass index (BMI) [Ratio]", 60, valueQuantity=index))
     return found
 
 
-def _pressures(values: Mapping[str, float], charted: AsCharted) -> list[dict[str, Any]]:
+def measured(
+    patient_id: str, name: str, coded: tuple[str, str], at: datetime, category: str, **value: Any
+) -> dict[str, Any]:
+    """Return a final Observation with a LOINC code and display; `category` is ``vital-signs`` or ``laboratory``."""
+    return {
+        "resourceType": "Observation",
+        "id": f"{patient_id}-{name}",
+        "status": "final",
+        "category": [concept(f"{TERMINOLOGY}/observation-category", category, CATEGORIES[category])],
+        "code": concept(LOINC, *coded),
+        "subject": {"reference": f"Patient/{patient_id}"},
+        "effectiveDateTime": at.isoformat(),
+        **value,
+    }
+
+
+def pressures(values: Mapping[str, float], charted: AsCharted) -> list[dict[str, Any]]:
+    """Return the components of a blood pressure panel."""
     components: list[dict[str, Any]] = []
     for name, code, display in (
         ("systolic_bp", "8480-6", "Systolic blood pressure"),
@@ -221,13 +247,14 @@ def _pressures(values: Mapping[str, float], charted: AsCharted) -> list[dict[str
         if name not in values:
             continue
         if charted.kilopascal:
-            quantity = _quantity(values[name] * MMHG_IN_KILOPASCAL, "kPa", "kPa", 5)
+            reading = quantity(values[name] * MMHG_IN_KILOPASCAL, "kPa", "kPa", 5)
         else:
-            quantity = _quantity(values[name], "mmHg", "mm[Hg]")
-        components.append({"code": _concept(LOINC, code, display), "valueQuantity": quantity})
+            reading = quantity(values[name], "mmHg", "mm[Hg]")
+        components.append({"code": concept(LOINC, code, display), "valueQuantity": reading})
     return components
 
 
-def _quantity(value: float, unit: str, code: str, digits: int | None = None) -> dict[str, Any]:
+def quantity(value: float, unit: str, code: str, digits: int | None = None) -> dict[str, Any]:
+    """Return a Quantity with a printed unit and its UCUM code."""
     number = value if digits is None else round(value, digits)
     return {"value": number, "unit": unit, "system": UCUM, "code": code}

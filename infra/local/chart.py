@@ -10,6 +10,9 @@ from markupsafe import Markup
 WIDTH, HEIGHT = 720, 380
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 18, 54
 DAYS_PER_YEAR = 365.25
+MOST_TICKS = 8
+# Where the axis of an incidence may end, in percent; each has four whole parts.
+TOPS = (20, 40, 60, 100)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Curve:
         """Time of the last point in days."""
         return self.step_days * (len(self.percent) - 1)
 
+    @property
+    def complement(self) -> Curve:
+        """The probability of the event, where this is that of being free of it."""
+        return Curve(self.step_days, tuple(100.0 - value for value in self.percent))
+
     def at(self, day: float) -> float:
         """Return the survival in percent at a day; the curve is a step function."""
         return self.percent[min(int(day / self.step_days), len(self.percent) - 1)]
@@ -68,8 +76,12 @@ def survival_svg(
     description: str,
     reference: Curve | None = None,
     marks: Sequence[tuple[float, float]] = (),
+    band: tuple[Curve, Curve] | None = None,
+    competing: Curve | None = None,
+    since: str = "admission",
+    key: str = "curve",
 ) -> Markup:
-    """Draw a survival curve.
+    """Draw a survival curve, or the incidence of an event beside that of the one that can come first.
 
     Parameters
     ----------
@@ -81,20 +93,33 @@ def survival_svg(
         Drawn dashed, behind; :func:`swatch_svg` draws the legend's lines.
     marks : sequence of (float, float)
         Days and percent of the dots: the horizons.
+    band : (Curve, Curve), optional
+        Lower and upper bounds, shaded.
+    competing : Curve, optional
+        Of the event that can come first. Incidences begin at 0, and the axis ends above the highest.
+    since : str
+        What time zero is, for the axis.
+    key : str
+        Names this drawing among others on the page.
 
     Returns
     -------
     Markup
         An ``svg`` element, safe to put into a page.
     """
-    frame = _Frame(max(curve.days, curve.step_days))
+    highest = max(max(line.percent) for line in (curve, competing, *(band or ()))) if competing else 100.0
+    frame = _Frame(max(curve.days, curve.step_days), next(top for top in TOPS if highest <= top))
     parts = [
         Markup(
-            '<svg class="curve" viewBox="0 0 {} {}" role="img" aria-labelledby="curve-title curve-desc">'
-            '<title id="curve-title">{}</title><desc id="curve-desc">{}</desc>'
-        ).format(WIDTH, HEIGHT, title, description),
-        *_axes(frame),
+            '<svg class="curve" viewBox="0 0 {0} {1}" role="img" aria-labelledby="{2}-title {2}-desc">'
+            '<title id="{2}-title">{3}</title><desc id="{2}-desc">{4}</desc>'
+        ).format(WIDTH, HEIGHT, key, title, description),
+        *_axes(frame, since),
     ]
+    if band is not None:
+        parts.append(Markup('<path class="band" d="{}"/>').format(frame.area(*band)))
+    if competing is not None:
+        parts.append(Markup('<path class="competing" d="{}"/>').format(frame.path(competing)))
     if reference is not None:
         parts.append(Markup('<path class="reference" d="{}"/>').format(frame.path(reference)))
     parts.append(Markup('<path class="patient" d="{}"/>').format(frame.path(curve)))
@@ -116,7 +141,12 @@ def bar_svg(percent: float) -> Markup:
 
 
 def swatch_svg(kind: str) -> Markup:
-    """Draw a short line as in the chart, for its legend: ``patient`` or ``reference``."""
+    """Draw a short line as in the chart, for its legend: ``patient``, ``reference``, ``competing`` or ``band``."""
+    if kind == "band":
+        return Markup(
+            '<svg class="curve swatch" viewBox="0 0 30 8" aria-hidden="true" focusable="false">'
+            '<path class="band" d="M0 0h30v8H0z"/></svg>'
+        )
     return Markup(
         '<svg class="curve swatch" viewBox="0 0 30 8" aria-hidden="true" focusable="false">'
         '<path class="{}" d="M0 4h30"/></svg>'
@@ -128,35 +158,50 @@ class _Frame:
     """Where days and percent lie on the drawing."""
 
     days: float
+    top: float = 100.0
 
     def x(self, day: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * day / self.days
 
     def y(self, percent: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - percent / 100)
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - percent / self.top)
 
     def path(self, curve: Curve) -> str:
         """A step function: level until the next point, then down."""
-        pieces = [f"M{self.x(0):.1f} {self.y(curve.percent[0]):.1f}"]
+        first, *corners, last = self._corners(curve)
+        pieces = [f"M{first[0]:.1f} {first[1]:.1f}", *(f"H{x:.1f}V{y:.1f}" for x, y in corners), f"H{last[0]:.1f}"]
+        return "".join(pieces)
+
+    def area(self, lower: Curve, upper: Curve) -> str:
+        """What lies between two step functions: along the upper one, and back along the lower."""
+        top, bottom = self._corners(upper), self._corners(lower)
+        pieces = [f"M{top[0][0]:.1f} {top[0][1]:.1f}", *(f"H{x:.1f}V{y:.1f}" for x, y in top[1:])]
+        for (_, y), (x, _) in zip(reversed(bottom[:-1]), reversed(bottom[1:]), strict=True):
+            pieces.append(f"H{x:.1f}V{y:.1f}")
+        return "".join([*pieces, f"H{bottom[0][0]:.1f}Z"])
+
+    def _corners(self, curve: Curve) -> list[tuple[float, float]]:
+        """The start, the point after each step, and the end."""
         level = curve.percent[0]
+        found = [(self.x(0), self.y(level))]
         for index, value in enumerate(curve.percent[1:], start=1):
             day = index * curve.step_days
             if day > self.days:
                 break
             if value != level:
-                pieces.append(f"H{self.x(day):.1f}V{self.y(value):.1f}")
+                found.append((self.x(day), self.y(value)))
                 level = value
-        pieces.append(f"H{self.x(min(curve.days, self.days)):.1f}")
-        return "".join(pieces)
+        return [*found, (self.x(min(curve.days, self.days)), self.y(level))]
 
 
-def _axes(frame: _Frame) -> list[Markup]:
+def _axes(frame: _Frame, since: str) -> list[Markup]:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = []
-    for percent in (0, 25, 50, 75, 100):
+    for quarter in range(5):
+        percent = frame.top * quarter / 4
         y = frame.y(percent)
         parts.append(Markup('<path class="grid" d="M{} {:.1f}H{}"/>').format(LEFT, y, right))
-        tick = Markup('<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}%</text>')
+        tick = Markup('<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{:g}%</text>')
         parts.append(tick.format(LEFT - 8, y + 4, percent))
     for day, label in _ticks(frame.days):
         x = frame.x(day)
@@ -166,7 +211,7 @@ def _axes(frame: _Frame) -> list[Markup]:
         )
     parts.append(Markup('<path class="axis" d="M{} {}V{}H{}"/>').format(LEFT, TOP, bottom, right))
     middle = (LEFT + right) / 2
-    unit = "Years since admission" if frame.days > 2 * DAYS_PER_YEAR else "Days since admission"
+    unit = f"{'Years' if frame.days > 2 * DAYS_PER_YEAR else 'Days'} since {since}"
     parts.append(
         Markup('<text class="name" x="{:.0f}" y="{}" text-anchor="middle">{}</text>').format(middle, HEIGHT - 10, unit)
     )
@@ -175,6 +220,8 @@ def _axes(frame: _Frame) -> list[Markup]:
 
 def _ticks(days: float) -> list[tuple[float, str]]:
     if days > 2 * DAYS_PER_YEAR:
-        return [(year * DAYS_PER_YEAR, str(year)) for year in range(int(days / DAYS_PER_YEAR) + 1)]
+        years = int(days / DAYS_PER_YEAR)
+        step = next(step for step in (1, 2, 5, 10, 20, 50) if years / step <= MOST_TICKS)
+        return [(year * DAYS_PER_YEAR, str(year)) for year in range(0, years + 1, step)]
     step = next(step for step in (7, 30, 60, 90, 180) if days / step <= 9)
     return [(day, str(day)) for day in range(0, int(days) + 1, step)]

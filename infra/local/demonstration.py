@@ -1,30 +1,50 @@
-"""What the demo does: admit a cohort to the twin's hospital and see every admission answered."""
+"""What the demo does: admit a cohort to the twin's hospital, see outpatients, and see each of them answered."""
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 from fhir_adapter.codes import MODEL_TAG
 from infra.local import synthea
 from infra.local.cohort import draw_cohort
+from infra.local.outpatients import DEFAULT_SIZE, draw_outpatients
+from infra.local.subscriptions import ADMISSIONS, FEEDS, OUTPATIENTS, Feed
 from infra.local.twin import Twin, TwinError
 
-MODEL = "whas500"
-ANSWERED = frozenset({"predicted", "abstained", "duplicate"})
+MODELS = tuple(name for feed in FEEDS for name in feed.models)
+ANSWERED = frozenset({"predicted", "abstained", "duplicate", "not-applicable"})
+
+
+@dataclass(frozen=True)
+class Ends:
+    """How one model's events ended.
+
+    Parameters
+    ----------
+    predictions, abstentions, not_applicable, duplicates : int
+    """
+
+    predictions: int = 0
+    abstentions: int = 0
+    not_applicable: int = 0
+    duplicates: int = 0
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How the events so far ended.
+    """How the events so far ended; an event that several models are asked is one for each.
 
     Parameters
     ----------
-    events, predictions, abstentions, duplicates, failures, dead_letters : int
+    events, predictions, abstentions, not_applicable, duplicates, failures, dead_letters : int
+    models : mapping of str to Ends
+        The same by model.
     p50, p95 : float or None
         Milliseconds from the notification to the recorded answer; None when there was none.
     """
@@ -37,11 +57,13 @@ class Tally:
     dead_letters: int
     p50: float | None
     p95: float | None
+    not_applicable: int = 0
+    models: Mapping[str, Ends] = field(default_factory=dict)
 
     @classmethod
     def of(cls, twin: Twin) -> Tally:
         """Count what the ledger says now; sweeps are not events of a patient."""
-        entries = [entry for entry in twin.ledger() if entry.get("outcome") != "sweep"]
+        entries = [entry for entry in twin.ledger() if entry.get("outcome") not in ("sweep", "split")]
         outcomes = Counter(str(entry.get("outcome")) for entry in entries)
         taken = [float(entry["latency_ms"]) for entry in entries if entry.get("outcome") in ANSWERED]
         return cls(
@@ -53,7 +75,14 @@ class Tally:
             dead_letters=twin.dead_letter_count(),
             p50=quantile(taken, 0.50),
             p95=quantile(taken, 0.95),
+            not_applicable=outcomes["not-applicable"],
+            models={name: _ends(entries, name) for name in MODELS},
         )
+
+
+def _ends(entries: Iterable[Mapping[str, Any]], model: str) -> Ends:
+    outcomes = Counter(str(entry.get("outcome")) for entry in entries if entry.get("model") == model)
+    return Ends(outcomes["predicted"], outcomes["abstained"], outcomes["not-applicable"], outcomes["duplicate"])
 
 
 @dataclass(frozen=True)
@@ -64,7 +93,7 @@ class Report:
     ----------
     tally : Tally
     admissions : int
-        Admissions in the EHR that had to be answered.
+        Events that had to be answered: an admission is one, an outpatient's visit one for each model.
     written : int
         RiskAssessments in the EHR now that were not there before.
     settled : bool
@@ -78,7 +107,7 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Whether every admission ended in a result or in a recorded abstention, in this run or before."""
+        """Whether every event ended in a result or in a recorded abstention, in this run or before."""
         clean = self.tally.failures == 0 and self.tally.dead_letters == 0
         return self.settled and clean and self.tally.events >= self.admissions
 
@@ -93,6 +122,14 @@ class Report:
             "duplicates": tally.duplicates,
             "dead_letters": tally.dead_letters,
             "latency_ms": {"p50": tally.p50, "p95": tally.p95},
+            "models": {
+                name: {
+                    "predictions": ends.predictions,
+                    "abstentions": ends.abstentions,
+                    "not_applicable": ends.not_applicable,
+                }
+                for name, ends in tally.models.items()
+            },
         }
 
 
@@ -103,13 +140,15 @@ class Demonstration:
     ----------
     twin : Twin
     patients : int
-        Size of the cohort; the Synthea patient comes on top.
+        Admissions of the cohort; the Synthea patient comes on top.
     say : callable
         Told, in a few words, what is being done.
     watch : callable, optional
         Called again and again while events are answered.
     timeout : float
         Seconds to wait for the answers, before and again after the sweep.
+    outpatients : int
+        Outpatients with each of three diseases.
     """
 
     def __init__(
@@ -119,9 +158,11 @@ class Demonstration:
         say: Callable[[str], None],
         watch: Callable[[], None] | None = None,
         timeout: float = 120.0,
+        *,
+        outpatients: int = DEFAULT_SIZE,
     ) -> None:
         self._twin = twin
-        self._patients = patients
+        self._sizes = (patients, outpatients)
         self._say = say
         self._watch = watch
         self._timeout = timeout
@@ -135,32 +176,33 @@ class Demonstration:
             The EHR refused something, or there was no history to load.
         """
         before = self._written()
-        there = self._admitted()
-        new = self._bundles(there)
-        self._say("Registering the Subscription")
-        self._twin.register_subscription()
-        if new:
-            self._say(f"Admitting {len(new)} patients")
-        for bundle in new:
+        there = {feed: self._there(feed) for feed in FEEDS}
+        new = {ADMISSIONS: self._admissions(there[ADMISSIONS]), OUTPATIENTS: self._visits(there[OUTPATIENTS])}
+        self._say("Registering the Subscriptions")
+        for feed in FEEDS:
+            self._twin.register_subscription(feed)
+        if any(new.values()):
+            self._say(f"Admitting {len(new[ADMISSIONS])} patients, seeing {len(new[OUTPATIENTS])} outpatients")
+        for bundle in (*new[ADMISSIONS], *new[OUTPATIENTS]):
             self._twin.post_bundle(bundle)
-        settled = self._twin.drain(self._timeout, len(new), self._watch)
-        if there or not settled:
-            # Admissions from an earlier run, or a notification that never came: ask for a sweep.
-            self._say("Asking for a sweep of the admissions in the EHR")
-            known = len(self._twin.ledger())
-            self._twin.ping()
-            settled = self._twin.drain(self._timeout, known + 1, self._watch)
-        return Report(
-            tally=Tally.of(self._twin),
-            admissions=len(there) + len(new),
-            written=self._written() - before,
-            settled=settled,
-        )
+        settled = self._twin.drain(self._timeout, sum(len(new[feed]) * len(feed.models) for feed in FEEDS), self._watch)
+        for feed in FEEDS:
+            if there[feed] or not settled:
+                # From an earlier run, or a notification that never came: ask for a sweep.
+                settled = self._sweep(feed)
+        expected = sum((len(there[feed]) + len(new[feed])) * len(feed.models) for feed in FEEDS)
+        return Report(Tally.of(self._twin), expected, self._written() - before, settled)
 
-    def _bundles(self, there: set[str]) -> list[dict[str, Any]]:
+    def _sweep(self, feed: Feed) -> bool:
+        self._say(f"Asking for a sweep of the {feed.name} in the EHR")
+        known = len(self._twin.ledger())
+        self._twin.ping(feed)
+        return self._twin.drain(self._timeout, known + 1, self._watch)
+
+    def _admissions(self, there: set[str]) -> list[dict[str, Any]]:
         """Return the admissions that the EHR does not have; those it has must not get a new version."""
         now = datetime.now(UTC)
-        cohort = draw_cohort(self._patients, reference=now)
+        cohort = draw_cohort(self._sizes[0], reference=now)
         new = [patient.bundle() for patient in cohort if f"{patient.patient_id}-admission" not in there]
         if synthea.ADMISSION_ID not in there:
             self._say("Generating a whole history with Synthea")
@@ -171,12 +213,20 @@ class Demonstration:
             new.append(synthea.admission_bundle(history, now))
         return new
 
-    def _admitted(self) -> set[str]:
-        bundle = self._search("Encounter", {"class": "IMP", "_count": "1000"})
+    def _visits(self, there: set[str]) -> list[dict[str, Any]]:
+        cohort = draw_outpatients(self._sizes[1], reference=datetime.now(UTC))
+        return [patient.bundle() for patient in cohort if patient.visit_id not in there]
+
+    def _there(self, feed: Feed) -> set[str]:
+        kind, _, query = feed.criteria.partition("?")
+        bundle = self._search(kind, {**dict(parse_qsl(query)), "_count": "1000"})
         return {str(entry["resource"]["id"]) for entry in bundle.get("entry", [])}
 
     def _written(self) -> int:
-        return int(self._search("RiskAssessment", {"_tag": f"{MODEL_TAG}|{MODEL}", "_summary": "count"})["total"])
+        counts = (
+            self._search("RiskAssessment", {"_tag": f"{MODEL_TAG}|{model}", "_summary": "count"}) for model in MODELS
+        )
+        return sum(int(found["total"]) for found in counts)
 
     def _search(self, kind: str, query: dict[str, str]) -> dict[str, Any]:
         response = self._twin.fhir.get(kind, params=query)

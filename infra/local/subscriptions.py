@@ -1,17 +1,51 @@
-"""The Subscription by which the twin's EHR tells of admissions, in R4 and in backport form."""
+"""The Subscriptions by which the twin's EHR tells of admissions and of outpatients, in R4 and in backport form."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from fhir_adapter.codes import Json
 from fhir_adapter.subscriptions import Dialect, Wanted, subscription
 
-SUBSCRIPTION = "bedside-admissions"
-CRITERIA = "Encounter?class=IMP"
+__all__ = ["ADMISSIONS", "FEEDS", "OUTPATIENTS", "Feed", "rest_hook", "topic_based"]
+
 # sekmet's own topic: an Encounter moved to in-progress.
 ENCOUNTER_START = "http://sekmet.dev/fhir/SubscriptionTopic/encounter-start"
 
 
-def rest_hook(endpoint: str, secret: str) -> Json:
+@dataclass(frozen=True)
+class Feed:
+    """One Subscription of the twin's EHR.
+
+    Parameters
+    ----------
+    name : str
+        In the tenant's record and in the endpoint's path.
+    criteria : str
+        ``Type?parameters``.
+    models : tuple of str
+        Which answer.
+    """
+
+    name: str
+    criteria: str
+    models: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """FHIR id of the Subscription."""
+        return f"bedside-{self.name}"
+
+
+ADMISSIONS = Feed("admissions", "Encounter?class=IMP", ("whas500",))
+# Follow-up consultations of whatever clinic: which of the models applies to a patient, the models find out.
+OUTPATIENTS = Feed(
+    "outpatients", "Encounter?class=AMB&type=http://snomed.info/sct|281036007", ("pbc", "mgus2", "nafld")
+)
+FEEDS = (ADMISSIONS, OUTPATIENTS)
+
+
+def rest_hook(feed: Feed, endpoint: str, secret: str) -> Json:
     """Return an R4 Subscription with criteria (FHIR R4 subscription.html).
 
     Parameters
@@ -21,10 +55,10 @@ def rest_hook(endpoint: str, secret: str) -> Json:
     secret : str
         Sent with each of them, as a bearer token.
     """
-    return subscription(_wanted(endpoint, secret), Dialect.CRITERIA)
+    return subscription(_wanted(feed, endpoint, secret), Dialect.CRITERIA)
 
 
-def topic_based(endpoint: str, secret: str, content: str) -> Json:
+def topic_based(feed: Feed, endpoint: str, secret: str, content: str) -> Json:
     """Return a topic-based Subscription (Subscriptions R5 Backport, R4 profile).
 
     Parameters
@@ -34,16 +68,16 @@ def topic_based(endpoint: str, secret: str, content: str) -> Json:
     content : str
         ``empty``, ``id-only`` or ``full-resource``.
     """
-    return subscription(_wanted(endpoint, secret, content), Dialect.BACKPORT)
+    return subscription(_wanted(feed, endpoint, secret, content), Dialect.BACKPORT)
 
 
-def _wanted(endpoint: str, secret: str, content: str = "id-only") -> Wanted:
+def _wanted(feed: Feed, endpoint: str, secret: str, content: str = "id-only") -> Wanted:
     return Wanted(
-        id=SUBSCRIPTION,
-        name="admissions",
+        id=feed.id,
+        name=feed.name,
         endpoint=endpoint,
         secret=secret,
-        criteria=CRITERIA,
+        criteria=feed.criteria,
         topic=ENCOUNTER_START,
         content=content,
         timeout=None,

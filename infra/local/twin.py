@@ -28,10 +28,9 @@ from infra.local.gateway import Gateway
 from infra.local.pages import Pages
 from infra.local.poller import QueuePoller
 from infra.local.server import ThreadedServer, bind
-from infra.local.subscriptions import CRITERIA, SUBSCRIPTION, rest_hook, topic_based
+from infra.local.subscriptions import ADMISSIONS, FEEDS, Feed, rest_hook, topic_based
 
 TENANT = "twin"
-NAME = "admissions"
 RECEIVER = "functions.receiver.app.handler"
 WORKER = "functions.survival.app.handler"
 JSON = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
@@ -80,7 +79,7 @@ class Twin:
         self.data_dir = data_dir
         self.ehr: Ehr = ehr or SekmetEhr(data_dir / "ehr", ehr_port)
         self.aws = LocalAws(visibility_timeout)
-        self.secret = secrets.token_urlsafe(32)
+        self._secrets = {feed.name: secrets.token_urlsafe(32) for feed in FEEDS}
         self._ports = (page_port, gateway_port)
         self._emulated = lambda_emulator
         self._audit = audit
@@ -159,19 +158,28 @@ class Twin:
             "allow_private": True,
             "audit": self._audit,
             "subscriptions": {
-                NAME: {
-                    "secret": self.secret,
-                    "criteria": CRITERIA,
-                    "reference": f"Subscription/{SUBSCRIPTION}",
-                    "models": ["whas500"],
+                feed.name: {
+                    "secret": self._secrets[feed.name],
+                    "criteria": feed.criteria,
+                    "reference": f"Subscription/{feed.id}",
+                    "models": list(feed.models),
                 }
+                for feed in FEEDS
             },
         }
 
     @property
+    def secret(self) -> str:
+        """What the EHR sends with a notification of an admission."""
+        return self._secrets[ADMISSIONS.name]
+
+    @property
     def endpoint(self) -> str:
-        """Where the EHR sends notifications."""
-        return f"{self.gateway_url}/notify/{TENANT}/{NAME}"
+        """Where the EHR sends notifications of admissions."""
+        return self._endpoint(ADMISSIONS)
+
+    def _endpoint(self, feed: Feed) -> str:
+        return f"{self.gateway_url}/notify/{TENANT}/{feed.name}"
 
     def post_bundle(self, bundle: dict[str, Any]) -> dict[str, Any]:
         """Have the EHR process a Bundle.
@@ -187,12 +195,18 @@ class Twin:
         return cast(dict[str, Any], response.json())
 
     def register_subscription(
-        self, *, backport: Literal["empty", "id-only", "full-resource"] | None = None, timeout: float = 30.0
+        self,
+        feed: Feed = ADMISSIONS,
+        *,
+        backport: Literal["empty", "id-only", "full-resource"] | None = None,
+        timeout: float = 30.0,
     ) -> None:
-        """Put the Subscription into the EHR and wait until it is active.
+        """Put a Subscription into the EHR and wait until it is active.
 
         Parameters
         ----------
+        feed : Feed
+            Which.
         backport : str, optional
             Topic-based (Subscriptions R5 Backport) with this payload content, instead of R4 criteria.
         timeout : float
@@ -203,9 +217,9 @@ class Twin:
         TwinError
             The EHR refused it, or it did not become active.
         """
-        where = (self.endpoint, self.secret)
-        subscription = topic_based(*where, backport) if backport else rest_hook(*where)
-        path = f"Subscription/{SUBSCRIPTION}"
+        where = (self._endpoint(feed), self._secrets[feed.name])
+        subscription = topic_based(feed, *where, backport) if backport else rest_hook(feed, *where)
+        path = f"Subscription/{feed.id}"
         response = self.fhir.put(path, json=subscription)
         if response.status_code >= 300:
             raise TwinError(f"the EHR refused the Subscription with status {response.status_code}")
@@ -218,7 +232,7 @@ class Twin:
                 raise TwinError(f"the Subscription is {stored.get('status')}: {stored.get('error', 'no reason given')}")
             time.sleep(0.05)
 
-    def ping(self) -> None:
+    def ping(self, feed: Feed = ADMISSIONS) -> None:
         """Send the empty notification that asks for a sweep: what an EHR sends when it names nothing.
 
         Raises
@@ -226,8 +240,8 @@ class Twin:
         TwinError
             The receiver did not take it.
         """
-        headers = {"Authorization": f"Bearer {self.secret}"}
-        response = httpx.post(self.endpoint, headers=headers, timeout=30.0, trust_env=False)
+        headers = {"Authorization": f"Bearer {self._secrets[feed.name]}"}
+        response = httpx.post(self._endpoint(feed), headers=headers, timeout=30.0, trust_env=False)
         if response.status_code != 202:
             raise TwinError(f"the receiver answered an empty notification with status {response.status_code}")
 

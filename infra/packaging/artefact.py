@@ -30,7 +30,7 @@ MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
 # Modules of a function that run offline: training needs libraries that the artefact does not carry.
-OFFLINE = ("train", "evaluate", "data", "models", "export", "report", "benchmark")
+OFFLINE = ("train", "evaluate", "data", "models", "export", "report", "benchmark", "fromfhir")
 
 # What no function uses at run time. Each name is a path in the artefact.
 UNUSED = (

@@ -71,8 +71,7 @@ class Fleet:
         ehr.before = self._on_wire("wire:sent")
         ehr.committed = self._on_wire("wire:stored")
         connect = connect_to(ehr)
-        model = survival_handler
-        self._functions = [ModelFunction(model.package, model._predict, connect, killer) for _ in range(WORKERS)]
+        self._functions = [ModelFunction(survival_handler.models, connect, killer) for _ in range(WORKERS)]
         for function in self._functions:
             # its handlers would outlive this test and write to a stream that is closed
             function._logger = Logger(service="fleet", level="CRITICAL")

@@ -14,14 +14,14 @@ from fhir_adapter.client import FhirClient, RetryPolicy
 from fhir_adapter.errors import FhirUnavailable
 from fhir_adapter.evidence import check
 from functions.serving.events import Event, new_event
-from functions.serving.package import load_package
+from functions.serving.package import Model, load_package
 from functions.serving.worker import Outcome, answer_event
 from functions.survival.predict import SurvivalModel
 from tests.fakes import BASE, FakeEhr
 from tests.samples import admission, tenant
 
 PACKAGE = load_package(Path("functions/survival/packages/whas500"))
-PREDICT = SurvivalModel(PACKAGE).predict
+MODEL = Model(PACKAGE, SurvivalModel(PACKAGE).predict)
 
 
 @pytest.fixture
@@ -29,13 +29,15 @@ def ehr() -> FakeEhr:
     return FakeEhr(*admission())
 
 
-def admitted() -> Event:
-    return new_event("general", "admissions", "focus", "Encounter/e1", "1", "Patient/p1")
+def admitted(number: int = 1) -> Event:
+    """An event of a fixed id: a random one would hold any two digits, a patient's value too, one time in ten."""
+    event = new_event("general", "admissions", "focus", "Encounter/e1", "1", "Patient/p1")
+    return replace(event, id=f"00000000-0000-4000-8000-00000000000{number}")
 
 
 def answer(ehr: FakeEhr, event: Event, audit: str, sink: MemoryAudit) -> Outcome:
     client = FhirClient(BASE, transport=ehr.transport, retry=RetryPolicy(attempts=1))
-    return answer_event(event, replace(tenant(), audit=audit), client, PACKAGE, PREDICT, audit=sink)
+    return answer_event(event, replace(tenant(), audit=audit), client, MODEL, audit=sink)
 
 
 @pytest.mark.conformance("J01", "J02")
@@ -72,7 +74,7 @@ def test_a_retry_doubles_no_audit_event_and_a_second_notification_adds_its_read(
         answer(ehr, event, "ehr", MemoryAudit())
     assert answer(ehr, event, "ehr", MemoryAudit()).outcome == "duplicate"
     assert len(ehr.of_type("AuditEvent")) == 2
-    assert answer(ehr, admitted(), "ehr", MemoryAudit()).outcome == "duplicate"
+    assert answer(ehr, admitted(2), "ehr", MemoryAudit()).outcome == "duplicate"
     assert [item["action"] for item in ehr.of_type("AuditEvent")] == ["E", "C", "E"]
     assert len(ehr.of_type("RiskAssessment")) == 1
 
@@ -83,5 +85,5 @@ def test_an_ehr_that_keeps_no_audit_record_is_not_asked_to(ehr: FakeEhr) -> None
     answer(ehr, admitted(), "log", sink)
     assert ehr.of_type("AuditEvent") == []
     assert [event["action"] for event in sink.events.values()] == ["E", "C"]
-    answer(ehr, admitted(), "log", sink)
+    answer(ehr, admitted(2), "log", sink)
     assert [event["action"] for event in sink.events.values()] == ["E", "C", "E"]

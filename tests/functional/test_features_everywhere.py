@@ -40,7 +40,7 @@ from fhir_adapter.tenants import Tenant
 from fhir_adapter.terminology import Terminology
 from functions.serving.errors import ModelRefused
 from functions.serving.events import new_event
-from functions.serving.package import load_package
+from functions.serving.package import Model, load_package
 from functions.serving.worker import answer_event
 from infra.cli import features as command
 from infra.local.cohort import draw_cohort
@@ -242,7 +242,7 @@ def test_the_worker_gives_the_model_these_very_rows(ehr: FakeEhr, live: dict[str
             focus, subject = f"Encounter/{stay['id']}", stay["subject"]["reference"]
             event = new_event("general", "admissions", "focus", focus, "1", subject)
             try:
-                answered[focus] = answer_event(event, tenant(), client, package, capture).reason
+                answered[focus] = answer_event(event, tenant(), client, Model(package, capture)).reason
             except Captured as caught:
                 row = Row(subject, focus, index_time_of(stay), caught.features)
                 answered[focus] = told(row)
@@ -489,10 +489,10 @@ def test_the_tenants_own_codes_reach_the_worker() -> None:
     heart["code"] = {"coding": [{"system": LOCAL, "code": "PULSE"}]}
     event = new_event("general", "admissions", "focus", "Encounter/e1", "1", "Patient/p1")
     with FhirClient(BASE, transport=FakeEhr(*resources).transport) as client:
-        assert answer_event(event, tenant(), client, PACKAGE, capture).reason == "missing-input"
+        assert answer_event(event, tenant(), client, Model(PACKAGE, capture)).reason == "missing-input"
         described = Tenant.from_dict({**tenant_json(), "concept_maps": [PULSE_MAP], "time_zone": "Europe/Vienna"})
         with pytest.raises(Captured) as caught:
-            answer_event(event, described, client, PACKAGE, capture)
+            answer_event(event, described, client, Model(PACKAGE, capture))
     rate = next(value for value in caught.value.features.values if value.input.name == "heart_rate")
     assert rate.value == 96
 

@@ -61,7 +61,7 @@ class Ward:
         return [self.answer(event) for event in events]
 
     def answer(self, event: Event) -> Outcome:
-        outcome = answer_event(event, self.tenant, self.client, survival.package, survival._predict)
+        outcome = answer_event(event, self.tenant, self.client, survival.models["whas500"])
         self.marks.seen(event.tenant, event.subscription, event.event_number, self.clock().isoformat())
         return outcome
 

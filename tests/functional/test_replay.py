@@ -61,7 +61,7 @@ def answered(*resources: Json) -> KeepingEhr:
     """Return an EHR that holds the answer to the admission in it."""
     ehr = KeepingEhr(*resources)
     event = new_event("general", "admissions", "focus", "Encounter/e1", None, "Patient/p1")
-    answer_event(event, tenant(), ehr.client(), PACKAGE, MODEL.predict)
+    answer_event(event, tenant(), ehr.client(), MODEL)
     return ehr
 
 
@@ -80,8 +80,10 @@ def test_a_prediction_is_reproduced_bit_for_bit(ehr: KeepingEhr) -> None:
     report = replayed(ehr)
     assert report.verdict == Verdict.REPRODUCED
     assert report.differences == ()
-    # four horizons: when, probability, rationale; four components; the curve and its step; how many there are
-    assert report.compared == 4 * 3 + 4 + 2 + 1
+    # four horizons: outcome, when, probability, rationale; each component, curves with their step; how many there are
+    (observation,) = [item for item in ehr.of_type("Observation") if "device" in item]
+    parts = [2 if "valueSampledData" in part else 1 for part in observation["component"]]
+    assert report.compared == 4 * 4 + sum(parts) + 1
     assert {item.state for item in report.inputs} == {State.CURRENT}
     assert {"Patient", "Encounter"} <= {item.reference.split("/")[0] for item in report.inputs}
     assert len(ehr.requests) - before == 2
@@ -140,6 +142,10 @@ def edit(ehr: KeepingEhr, kind: str, change: Callable[[Json], Any]) -> None:
     change(resource)
 
 
+def sampled(observation: Json) -> Json:
+    return next(part for part in observation["component"] if "valueSampledData" in part)
+
+
 @pytest.mark.parametrize(
     ("kind", "change", "place"),
     [
@@ -155,6 +161,11 @@ def edit(ehr: KeepingEhr, kind: str, change: Callable[[Json], Any]) -> None:
             lambda risk: risk["prediction"][0].update(rationale="Because."),
             "RiskAssessment.prediction[0].rationale",
         ),
+        (
+            "RiskAssessment",
+            lambda risk: risk["prediction"][2]["outcome"].update(text="Something else"),
+            "RiskAssessment.prediction[2].outcome",
+        ),
         ("RiskAssessment", lambda risk: risk["prediction"].pop(), "RiskAssessment.prediction"),
         (
             "Observation",
@@ -163,7 +174,7 @@ def edit(ehr: KeepingEhr, kind: str, change: Callable[[Json], Any]) -> None:
         ),
         (
             "Observation",
-            lambda found: found["component"][-1]["valueSampledData"].update(data="100.0000"),
+            lambda found: sampled(found)["valueSampledData"].update(data="100.0000"),
             "Observation.component[survival-curve].data",
         ),
     ],

@@ -47,7 +47,7 @@ def run(ehr: FakeEhr, cloud: Cloud, lambda_context: Any, monkeypatch: pytest.Mon
     """Hand messages to the handler; returns the ids of those that go back to the queue."""
     # a logger of its own: Powertools keeps one a service, with the stream of whichever test made it
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"test-{uuid4()}")
-    function = ModelFunction(survival_handler.package, survival_handler._predict, connect_to(ehr))
+    function = ModelFunction(survival_handler.models, connect_to(ehr))
 
     def invoke(*messages: Event | str, receives: int = 1) -> list[str]:
         records = [

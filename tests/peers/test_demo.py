@@ -22,7 +22,7 @@ RUN = "import sys; from infra.cli.main import main; sys.exit(main())"
 # A shell's background job, as a test run may be, hands an ignored SIGINT down.
 LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 BEDSIDE = (sys.executable, "-c", LISTENING + RUN)
-KEYS = {"events", "predictions", "abstentions", "written", "duplicates", "dead_letters", "latency_ms"}
+KEYS = {"events", "predictions", "abstentions", "written", "duplicates", "dead_letters", "latency_ms", "models"}
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,8 @@ def bedside(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def demo(data: Path, *more: str) -> dict[str, Any]:
-    done = bedside("demo", "--once", "--json", "--data", str(data), "--patients", "6", *more)
+    sizes = ("--patients", "6", "--outpatients", "2")
+    done = bedside("demo", "--once", "--json", "--data", str(data), *sizes, *more)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 1, done.stdout
@@ -49,15 +50,23 @@ def demo(data: Path, *more: str) -> dict[str, Any]:
 
 def test_a_second_run_writes_nothing_twice_and_a_fresh_one_starts_again(tmp_path: Path) -> None:
     first = demo(tmp_path)
-    # six patients, one of them without a heart rate, and the one from Synthea without an infarction
-    assert (first["events"], first["predictions"], first["abstentions"]) == (7, 5, 2)
-    assert (first["written"], first["duplicates"], first["dead_letters"]) == (5, 0, 0)
+    # six admissions, one of them without a heart rate, and the one from Synthea without an infarction; six visits put
+    # to three models each, one of the patients with two of the diseases
+    assert first["models"] == {
+        "whas500": {"predictions": 5, "abstentions": 2, "not_applicable": 0},
+        "pbc": {"predictions": 2, "abstentions": 0, "not_applicable": 4},
+        "mgus2": {"predictions": 3, "abstentions": 0, "not_applicable": 3},
+        "nafld": {"predictions": 2, "abstentions": 0, "not_applicable": 4},
+    }
+    assert (first["events"], first["predictions"], first["abstentions"]) == (7 + 6 * 3, 12, 2)
+    assert (first["written"], first["duplicates"], first["dead_letters"]) == (12, 0, 0)
     assert 0 < first["latency_ms"]["p50"] <= first["latency_ms"]["p95"]
     second = demo(tmp_path)
-    assert (second["events"], second["predictions"], second["abstentions"]) == (7, 0, 0)
-    assert (second["written"], second["duplicates"], second["dead_letters"]) == (0, 7, 0)
+    assert (second["events"], second["predictions"], second["abstentions"]) == (25, 0, 0)
+    assert (second["written"], second["duplicates"], second["dead_letters"]) == (0, 14, 0)
+    assert {ends["not_applicable"] for ends in second["models"].values()} == {0, 3, 4}
     fresh = demo(tmp_path, "--fresh")
-    assert (fresh["predictions"], fresh["abstentions"], fresh["written"]) == (5, 2, 5)
+    assert (fresh["predictions"], fresh["abstentions"], fresh["written"]) == (12, 2, 12)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +110,7 @@ def test_local_stays_up_until_told_to_stop(tmp_path: Path, how: signal.Signals) 
         said = json.loads(process.stdout.readline())
         token = Path(ROOT, said["token_file"]).read_text().strip()
         answer = httpx.get(f"{said['ehr']}/Subscription", headers={"Authorization": f"Bearer {token}"}, trust_env=False)
-        assert answer.json()["entry"][0]["resource"]["status"] == "active"
+        assert [entry["resource"]["status"] for entry in answer.json()["entry"]] == ["active", "active"]
         assert httpx.get(f"{said['ehr']}/Patient", trust_env=False).status_code == 401
         assert httpx.get(said["page"], trust_env=False).status_code == 200
     finally:

@@ -90,8 +90,9 @@ def test_what_we_write_becomes_active_and_works(twin: Twin, fhir: FhirClient, to
 def run_reconcile(twin: Twin, file: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     arguments = argparse.Namespace(tenant="twin", since=None, tenants=file, json=True)
     assert reconcile.run(arguments) == 0
-    (report,) = json.loads(capsys.readouterr().out)["reports"]
-    return dict(report)
+    admissions, outpatients = json.loads(capsys.readouterr().out)["reports"]
+    assert (outpatients["subscription"], outpatients["swept"]) == ("outpatients", 0)
+    return dict(admissions)
 
 
 @pytest.mark.conformance("D04", "C10", "G34")

@@ -17,10 +17,13 @@ from fhir_adapter.codes import MODEL_TAG
 from fhir_adapter.evidence import horizon_days
 from infra.cli import redrive
 from infra.local.bundles import patient_bundle
+from infra.local.clinic import Outpatient
 from infra.local.cohort import draw_cohort
 from infra.local.gateway import Gateway
+from infra.local.outpatients import draw_outpatients
 from infra.local.poller import QueuePoller
 from infra.local.server import ThreadedServer, bind
+from infra.local.subscriptions import OUTPATIENTS
 from tests.peering import require_peer
 
 if TYPE_CHECKING:
@@ -347,9 +350,74 @@ def test_everything_a_result_was_answered_from_can_be_opened(twin: Twin, page: h
         assert page.get(address).status_code == 200, address
 
 
+@pytest.fixture(scope="module")
+def outpatients(twin: Twin) -> list[Outpatient]:
+    """Patients of three clinics, each visit answered by three models; the last patient has two of the diseases."""
+    twin.register_subscription(OUTPATIENTS)
+    cohort = draw_outpatients(1, reference=datetime.now(UTC))
+    before = len(twin.ledger())
+    for patient in cohort:
+        twin.post_bundle(patient.bundle())
+    assert twin.drain(TIMEOUT, before + len(cohort) * len(OUTPATIENTS.models))
+    return cohort
+
+
+def test_a_visit_is_put_to_three_models_and_only_those_that_apply_write(
+    twin: Twin, outpatients: list[Outpatient]
+) -> None:
+    told = {
+        patient.patient_id: {
+            tag["code"] for item in results(twin, "RiskAssessment", patient.patient_id) for tag in item["meta"]["tag"]
+        }
+        for patient in outpatients
+    }
+    assert told == {patient.patient_id: set(patient.diseases) for patient in outpatients}
+    for patient in outpatients:
+        observed = results(twin, "Observation", patient.patient_id)
+        assert [item for item in observed if "dataAbsentReason" in item] == []
+
+
+def test_a_patient_of_two_models_has_both_on_one_page(page: httpx.Client, outpatients: list[Outpatient]) -> None:
+    (both,) = [patient for patient in outpatients if len(patient.diseases) == 2]
+    text = page.get(f"/patients/{both.patient_id}").text
+    assert 'aria-labelledby="curve-mgus2-title' in text
+    assert 'aria-labelledby="curve-nafld-title' in text
+    assert "Death without progression" in text
+    assert "What may come first" in text
+    assert "Years since the visit" in text
+    assert text.index('id="mgus2"') < text.index('id="nafld"')
+    listed = page.get("/").text
+    for model in ("pbc", "mgus2", "nafld"):
+        assert f'<h2 id="{model}">' in listed
+        assert f'href="/models/{model}/card"' in listed
+
+
+def test_a_competing_event_is_told_apart_in_the_record(twin: Twin, outpatients: list[Outpatient]) -> None:
+    (assessment,) = results(twin, "RiskAssessment", "outpatient-mgus2-01")
+    told = [(item["outcome"]["text"], horizon_days(item)) for item in assessment["prediction"]]
+    days = (1825, 3650, 5475)
+    assert told == [
+        *(("Progression to a plasma cell malignancy", day) for day in days),
+        *(("Death without progression", day) for day in days),
+    ]
+    (observation,) = [item for item in results(twin, "Observation", "outpatient-mgus2-01") if "device" in item]
+    codes = {part["code"]["coding"][0]["code"] for part in observation["component"]}
+    assert {f"competing-risk-{day}d" for day in days} | {"competing-incidence-curve", "survival-curve"} <= codes
+
+
+@pytest.mark.parametrize("model", ["whas500", "pbc", "mgus2", "nafld"])
+@pytest.mark.parametrize("what", ["card", "report"])
+def test_every_model_s_card_and_report_can_be_opened(page: httpx.Client, model: str, what: str) -> None:
+    response = page.get(f"/models/{model}/{what}")
+    assert response.status_code == 200
+    assert len(response.text) > 1000
+
+
 @pytest.mark.parametrize(
     "path",
     [
+        "/models/nobody/card",
+        "/models/..%2Fwhas500/card",
         "/patients/nobody",
         "/patients/..%2f..%2fetc",
         "/patients/a'b",

@@ -104,3 +104,43 @@ def test_a_curve_is_a_step_function() -> None:
 def test_refuses_what_is_no_survival_curve(wrong: tuple[float, tuple[float, ...]]) -> None:
     with pytest.raises(ValueError, match=r"step|points|percent"):
         Curve(*wrong)
+
+
+def test_a_band_lies_between_its_bounds_and_is_closed() -> None:
+    lower, upper = Curve(7, (100, 80, 60)), Curve(7, (100, 90, 90))
+    root = drawn(Curve(7, (100, 85, 70)), band=(lower, upper))
+    band = next(element for element in root.iter(f"{SVG}path") if element.get("class") == "band")
+    assert band.attrib["d"].endswith("Z")
+    points = corners(band.attrib["d"].replace("Z", ""))
+    plain = {
+        kind: corners(next(p.attrib["d"] for p in drawn(curve).iter(f"{SVG}path") if p.get("class") == "patient"))
+        for kind, curve in (("lower", lower), ("upper", upper))
+    }
+    there = points[: len(plain["upper"])]
+    assert there[-1] == plain["upper"][-1]
+    assert {y for _, y in points} == {y for curve in plain.values() for _, y in curve}
+    assert points[-1][0] == points[0][0], "back to where it began"
+    order = [element.get("class") for element in root.iter(f"{SVG}path")]
+    assert order.index("band") < order.index("patient"), "the curve is drawn over its band"
+
+
+def test_two_events_that_compete_are_two_curves_and_each_drawing_has_its_own_names() -> None:
+    event = Curve(7, (100, 90)).complement
+    assert event == Curve(7, (0, 10))
+    markup = survival_svg(
+        event, title="T", description="D", competing=Curve(7, (0, 20)), since="the visit", key="curve-mgus2"
+    )
+    root = parsed(markup)
+    assert root.get("aria-labelledby") == "curve-mgus2-title curve-mgus2-desc"
+    kinds = [element.get("class") for element in root.iter(f"{SVG}path")]
+    assert kinds.count("patient") == kinds.count("competing") == 1
+    assert "Days since the visit" in texts(root)
+    assert [text for text in texts(root) if text.endswith("%")] == ["0%", "5%", "10%", "15%", "20%"]
+    high = parsed(survival_svg(event, title="T", description="D", competing=Curve(7, (0, 61))))
+    assert [text for text in texts(high) if text.endswith("%")] == ["0%", "25%", "50%", "75%", "100%"]
+    assert parsed(swatch_svg("band"))[0].get("class") == "band"
+
+
+def test_long_times_have_fewer_ticks() -> None:
+    ticks = [text for text in texts(drawn(Curve(60, tuple([100.0] * 93)))) if text.isdigit()]
+    assert ticks == ["0", "2", "4", "6", "8", "10", "12", "14"]

@@ -40,11 +40,14 @@ from fhir_adapter.evidence import (
     horizon_days,
     label_elements,
     percent,
+    rationale_of,
 )
 from fhir_adapter.prediction import (
     Abstention,
     AbstentionReason,
+    CompetingRisk,
     Contribution,
+    IncidenceCurve,
     ModelIdentity,
     Prediction,
     ResultContext,
@@ -135,6 +138,76 @@ def test_the_curve_is_sampled_data() -> None:
     assert curve["data"] == "100.0000 97.0000 90.0000"
     assert curve["period"] == 7 * 24 * 3600 * 1000
     assert observation["derivedFrom"] == [{"reference": "Observation/hr/_history/2"}]
+
+
+BAND = SurvivalCurve(7, (1.0, 0.97, 0.9), (1.0, 0.9, 0.8), (1.0, 0.99, 0.95))
+PROGRESSION = replace(
+    MODEL,
+    outcome={},
+    outcome_text="Progression to myeloma",
+    competing=concept("http://snomed.info/sct", "419620001", "Death"),
+    competing_text="Death without progression",
+)
+COMPETING = Prediction(
+    risks=(RiskAtHorizon(365, 0.1, (0.05, 0.2)), RiskAtHorizon(3650, 0.3, (0.2, 0.4))),
+    curve=BAND,
+    contributions=(
+        Contribution("m_spike", "M protein", "2.1 g/dL", 3.24),
+        Contribution("age", "Age", "61 years", -1.0),
+        Contribution("female", "Sex", "female", 0.04),
+    ),
+    scale="percentage points",
+    explained_days=3650,
+    median_days=4000,
+    competing=CompetingRisk(
+        (RiskAtHorizon(365, 0.05), RiskAtHorizon(3650, 0.25)), IncidenceCurve(7, (0.0, 0.02, 0.05))
+    ),
+)
+
+
+def components(answer: Prediction, model: ModelIdentity = PROGRESSION) -> dict[str, dict[str, Any]]:
+    observation = resources(evidence_of(answer, context(), model))["Observation"]
+    return {part["code"]["coding"][0]["code"]: part for part in observation["component"]}
+
+
+def test_the_band_is_two_further_components_and_an_interval_at_each_horizon() -> None:
+    parts = components(COMPETING)
+    assert parts["survival-curve-lower"]["valueSampledData"]["data"] == "100.0000 90.0000 80.0000"
+    assert parts["survival-curve-upper"]["valueSampledData"]["data"] == "100.0000 99.0000 95.0000"
+    assert "Lower bound (95%)" in parts["survival-curve-lower"]["code"]["text"]
+    (extension,) = parts["risk-365d"]["extension"]
+    assert [extension["valueRange"][end]["value"] for end in ("low", "high")] == [5.0, 20.0]
+    assert parts["median-time"]["valueQuantity"] == {"value": 4000, "unit": "d", "system": UCUM, "code": "d"}
+    plain = components(replace(COMPETING, curve=SurvivalCurve(7, (1.0, 0.9)), median_days=None))
+    assert {"survival-curve-lower", "survival-curve-upper", "median-time"}.isdisjoint(plain)
+
+
+def test_the_competing_event_cannot_be_taken_for_the_predicted_one() -> None:
+    parts = components(COMPETING)
+    for code, part in parts.items():
+        text = part["code"]["text"]
+        assert ("Death without progression" in text) is code.startswith("competing-")
+        assert text.startswith("Competing event") is code.startswith("competing-")
+    assert parts["competing-risk-3650d"]["valueQuantity"]["value"] == 25.0
+    assert parts["competing-incidence-curve"]["valueSampledData"]["data"] == "0.0000 2.0000 5.0000"
+    predictions = resources(evidence_of(COMPETING, context(), PROGRESSION))["RiskAssessment"]["prediction"]
+    assert [(item["outcome"]["text"], item["probabilityDecimal"], horizon_days(item)) for item in predictions] == [
+        ("Progression to myeloma", 10.0, 365),
+        ("Progression to myeloma", 30.0, 3650),
+        ("Death without progression", 5.0, 365),
+        ("Death without progression", 25.0, 3650),
+    ]
+    assert "coding" not in predictions[0]["outcome"], "a composite outcome has no code"
+    assert predictions[2]["outcome"]["coding"][0]["code"] == "419620001"
+    for item in predictions[2:]:
+        assert item["rationale"].startswith("Competing event, not the predicted one")
+
+
+def test_percentage_points_are_said_with_the_horizon_they_are_about() -> None:
+    assert rationale_of(COMPETING) == (
+        "M protein 2.1 g/dL raises the risk within 10 years by 3.2 percentage points; "
+        "Age 61 years lowers the risk within 10 years by 1.0 percentage point"
+    )
 
 
 @pytest.mark.conformance("H01", "H04", "G20")
@@ -533,6 +606,14 @@ def test_an_invalid_resource_is_never_built(resource: dict[str, Any], message: s
         lambda: SurvivalCurve(7, (0.9, 0.95)),
         lambda: SurvivalCurve(7, ()),
         lambda: SurvivalCurve(7, (1.0, float("nan"))),
+        lambda: SurvivalCurve(7, (1.0, 0.9), (1.0, 0.8)),
+        lambda: SurvivalCurve(7, (1.0, 0.9), (1.0, 0.95), (1.0, 1.0)),
+        lambda: SurvivalCurve(7, (1.0, 0.9), (1.0,), (1.0,)),
+        lambda: IncidenceCurve(7, (0.0, 0.2, 0.1)),
+        lambda: IncidenceCurve(0, (0.0, 0.2)),
+        lambda: replace(COMPETING, competing=CompetingRisk((RiskAtHorizon(365, 0.05),))),
+        lambda: replace(COMPETING, risks=(RiskAtHorizon(365, 0.96), RiskAtHorizon(3650, 0.97))),
+        lambda: replace(COMPETING, explained_days=30),
         lambda: Prediction(()),
         lambda: Prediction((RiskAtHorizon(365, 0.1), RiskAtHorizon(30, 0.1))),
         lambda: Abstention(AbstentionReason.MISSING_INPUT, ""),

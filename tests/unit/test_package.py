@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import onnxruntime as ort
 import pytest
 
 from functions.serving.errors import ModelRefused
-from functions.serving.package import load_package
+from functions.serving.package import Explain, load_package, load_packages
 from functions.serving.session import OnnxModel
 
 WHAS500 = Path("functions/survival/packages/whas500")
@@ -58,6 +61,13 @@ def test_an_altered_model_is_refused(folder: Path) -> None:
         ("aggregation: latest", "aggregation: whichever", "inputs"),
         ("focus: Encounter\n", "", "contract"),
         ("schema: 1", "schema: [", "contract"),
+        ('  code: "419620001"\n', "", "outcome"),
+        ("  text: Death from any cause\n", "", "outcome"),
+        ("schema: 1", "schema: 1\ncompeting: {system: http://snomed.info/sct, text: Relapse}", "outcome"),
+        ("schema: 1", "schema: 1\nexplain: {method: guess}", "explain"),
+        ("schema: 1", "schema: 1\nexplain: {permutations: 0}", "explain"),
+        ("schema: 1", "schema: 1\nexplain: {seed: -1}", "explain"),
+        ("schema: 1", "schema: 1\nexplain: {samples: 5}", "explain"),
     ],
 )
 def test_a_broken_contract_is_refused_by_rule(folder: Path, old: str, new: str, rule: str) -> None:
@@ -80,3 +90,53 @@ def test_a_graph_that_is_not_the_declared_one_is_refused() -> None:
         with pytest.raises(ModelRefused) as caught:
             OnnxModel("whas500", model, columns, outputs)
         assert caught.value.rule == "graph"
+
+
+def test_an_outcome_without_a_code_is_said_in_words(folder: Path) -> None:
+    rewrite(folder, '  system: http://snomed.info/sct\n  code: "419620001"\n  display: Death\n', "")
+    rewrite(folder, "schema: 1", "schema: 1\ncompeting: {text: Relapse}\nexplain: {method: survshap, seed: 3}")
+    package = load_package(folder)
+    assert (package.identity.outcome, package.identity.outcome_text) == ({}, "Death from any cause")
+    assert (package.identity.competing, package.identity.competing_text) == ({}, "Relapse")
+    assert package.explain == Explain("survshap", 32, 3)
+
+
+def test_a_folder_of_packages_is_read_in_order_and_drafts_are_passed_over(folder: Path, tmp_path: Path) -> None:
+    draft, second = (Path(shutil.copytree(folder, tmp_path / name)) for name in ("draft", "another"))
+    digest = load_package(folder).identity.digest
+    rewrite(draft, f'sha256: "{digest}"', 'sha256: ""')
+    rewrite(second, "name: whas500", "name: another")
+    assert list(load_packages(tmp_path)) == ["another", "whas500"]
+    rewrite(second, "name: another", "name: whas500")
+    with pytest.raises(ModelRefused, match="refused by rule 'name': another package is called whas500, too"):
+        load_packages(tmp_path)
+    (second / "model.onnx").unlink()
+    with pytest.raises(ModelRefused) as caught:
+        load_packages(tmp_path)
+    assert caught.value.rule == "file"
+
+
+def executed(monkeypatch: pytest.MonkeyPatch, folder: Path, outputs: list[str]) -> set[str]:
+    """Return the names of the nodes that ONNX Runtime ran for some outputs, from its own profile."""
+    plain = ort.SessionOptions
+
+    def profiling() -> ort.SessionOptions:
+        options = plain()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(folder / "profile")
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return options
+
+    monkeypatch.setattr(ort, "SessionOptions", profiling)
+    package = load_package(WHAS500)
+    model = OnnxModel("whas500", package.model, len(package.inputs), outputs)
+    model.run(np.zeros((1, len(package.inputs))))
+    events = json.loads(Path(model._session.end_profiling()).read_text(encoding="utf-8"))
+    return {event["args"]["node_index"] for event in events if event["cat"] == "Node"}
+
+
+def test_only_what_is_asked_for_is_computed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    everything = ["survival", "times", "risk_score", "contributions", "imputed"]
+    ran = {name: executed(monkeypatch, tmp_path, [name]) for name in ("imputed", "survival")}
+    whole = executed(monkeypatch, tmp_path, everything)
+    assert ran["imputed"] < ran["survival"] < whole

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fhir_adapter.features import Features, Record, extract
+from fhir_adapter.features import AgeInput, Features, Record, SexInput, extract
+from fhir_adapter.prediction import Abstention, AbstentionReason, Prediction
 from functions.serving.package import load_package
 from functions.survival.predict import SurvivalModel, survival_at
+from functions.survival.words import describe
 from tests.samples import admission
 
 PACKAGE = load_package(Path("functions/survival/packages/whas500"))
@@ -30,13 +32,19 @@ def features(**changed: float) -> Features:
     return Features(tuple(replace(value, value=changed.get(value.input.name, value.value)) for value in found.values))
 
 
+def predicted(given: Features) -> Prediction:
+    answer = MODEL.predict(given)
+    assert isinstance(answer, Prediction)
+    return answer
+
+
 def test_step_function() -> None:
     times, survival = np.array([10.0, 20.0]), np.array([0.9, 0.5])
     assert survival_at(times, survival, [0, 9.9, 10, 15, 20, 99]).tolist() == [1, 1, 0.9, 0.9, 0.5, 0.5]
 
 
 def test_risks_curve_and_contributions_agree() -> None:
-    answer = MODEL.predict(features())
+    answer = predicted(features())
     assert [risk.days for risk in answer.risks] == [30, 180, 365, 1095]
     assert answer.curve is not None
     assert answer.curve.survival[0] == 1.0
@@ -49,7 +57,7 @@ def test_risks_curve_and_contributions_agree() -> None:
 
 
 def test_imputed_values_are_said_to_be_assumed() -> None:
-    answer = MODEL.predict(features(bmi=math.nan, q_wave_mi=math.nan))
+    answer = predicted(features(bmi=math.nan, q_wave_mi=math.nan))
     words = {item.name: item.value for item in answer.contributions}
     assert words["bmi"].endswith("kg/m2 (not on record, assumed)")
     assert words["q_wave_mi"] in ("absent (not on record, assumed)", "present (not on record, assumed)")
@@ -60,7 +68,28 @@ def test_imputed_values_are_said_to_be_assumed() -> None:
 
 
 def test_an_imputed_value_changes_the_answer_as_that_value_would() -> None:
-    imputed = MODEL.predict(features(bmi=math.nan))
+    imputed = predicted(features(bmi=math.nan))
     (assumed,) = [item.value for item in imputed.contributions if item.name == "bmi"]
-    explicit = MODEL.predict(features(bmi=float(assumed.split()[0])))
+    explicit = predicted(features(bmi=float(assumed.split()[0])))
     assert imputed.risks[2].probability == pytest.approx(explicit.risks[2].probability, abs=1e-3)
+
+
+def test_nothing_on_record_but_who_it_is_is_no_ground_for_an_answer() -> None:
+    known = features()
+    bare = Features(
+        tuple(
+            value if isinstance(value.input, AgeInput | SexInput) else replace(value, value=math.nan, sources=())
+            for value in known.values
+        )
+    )
+    answer = MODEL.predict(bare)
+    assert isinstance(answer, Abstention)
+    assert answer.reason is AbstentionReason.MISSING_INPUT
+    assert "heart_rate" in answer.inputs
+
+
+def test_what_the_model_itself_leaves_open_is_said_to_be_not_on_record() -> None:
+    by_name = {value.input.name: replace(value, value=math.nan) for value in features().values}
+    assert describe(by_name["bmi"], math.nan) == ("Body mass index", "(not on record)")
+    assert describe(by_name["q_wave_mi"], math.nan) == ("Q-wave infarction", "(not on record)")
+    assert describe(by_name["female"], math.nan) == ("Sex", "(not on record)")

@@ -27,7 +27,7 @@ def client_of(ehr: StrictEhr) -> FhirClient:
 
 def answer(ehr: StrictEhr, client: FhirClient) -> Any:
     event = new_event("general", "admissions", "focus", "Encounter/e1", None, "Patient/p1")
-    return answer_event(event, tenant(), client, survival.package, survival._predict)
+    return answer_event(event, tenant(), client, survival.models["whas500"])
 
 
 def of_model(ehr: StrictEhr, kind: str) -> list[dict[str, Any]]:

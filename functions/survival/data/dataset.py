@@ -29,6 +29,12 @@ class Column:
         Difference for which a hazard ratio is quoted, in ``unit``.
     note : str
         How the source defines it.
+    codes : tuple of str
+        What it is called in LOINC (``http://loinc.org|...``) or SNOMED CT (``http://snomed.info/sct|...``); empty
+        where the Patient says it, or where no code means just this.
+    log : bool
+        A linear model takes its logarithm, as decided before looking at these data; its hazard ratio is quoted for a
+        doubling.
     """
 
     name: str
@@ -37,6 +43,8 @@ class Column:
     unit: str
     step: float
     note: str
+    codes: tuple[str, ...] = ()
+    log: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,11 @@ class Dataset:
     events: str = "deaths"
     competing: str | None = None
     subgroups: Callable[[SurvivalTable], Mapping[str, BoolArray]] = field(default=lambda _table: {})
+
+    @property
+    def log(self) -> tuple[str, ...]:
+        """Names of the inputs of which a linear model takes the logarithm."""
+        return tuple(column.name for column in self.columns if column.log)
 
     def check_order(self, declared: Sequence[str]) -> None:
         """Refuse a contract whose inputs are not this data set's columns, in the same order.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BoolArray", "FloatArray", "SurvivalTable", "imputation_values", "impute"]
+__all__ = ["BoolArray", "FloatArray", "SurvivalTable", "imputation_values", "impute", "logarithms"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -30,6 +30,8 @@ class SurvivalTable:
     competing : ndarray of bool, shape (n,), optional
         True where an event happened after which the outcome cannot; never together with ``event``. Absent means
         nobody.
+    log : tuple of str
+        Inputs of which a linear model takes the logarithm: positive, and skewed to the right.
     """
 
     names: tuple[str, ...]
@@ -37,6 +39,7 @@ class SurvivalTable:
     event: BoolArray
     time: FloatArray
     competing: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    log: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.competing.size == 0:
@@ -62,7 +65,9 @@ class SurvivalTable:
         rows : ndarray of int, shape (m,)
             Row numbers.
         """
-        return SurvivalTable(self.names, self.x[rows], self.event[rows], self.time[rows], self.competing[rows])
+        return SurvivalTable(
+            self.names, self.x[rows], self.event[rows], self.time[rows], self.competing[rows], self.log
+        )
 
     def of_cause(self, cause: int) -> SurvivalTable:
         """Return the table for one cause-specific hazard: the other cause counts as the end of follow-up.
@@ -72,7 +77,13 @@ class SurvivalTable:
         cause : int
             1 the outcome, 2 the competing event.
         """
-        return SurvivalTable(self.names, self.x, self.event if cause == 1 else self.competing, self.time)
+        event = self.event if cause == 1 else self.competing
+        return SurvivalTable(self.names, self.x, event, self.time, log=self.log)
+
+    @property
+    def logged(self) -> BoolArray:
+        """Which inputs a linear model takes the logarithm of; shape (p,)."""
+        return np.array([name in self.log for name in self.names], dtype=np.bool_)
 
     @property
     def binary(self) -> BoolArray:
@@ -106,3 +117,16 @@ def impute(x: FloatArray, values: FloatArray) -> FloatArray:
     values : ndarray of float64, shape (p,)
     """
     return np.where(np.isnan(x), values, x)
+
+
+def logarithms(x: FloatArray, log: BoolArray) -> FloatArray:
+    """Take the natural logarithm of some inputs, NaN where one is not positive.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n, p) or (p,)
+    log : ndarray of bool, shape (p,)
+        Which.
+    """
+    positive = np.where(log & ~(x > 0), np.nan, np.where(log, x, 1.0))
+    return np.where(log, np.log(positive), x)

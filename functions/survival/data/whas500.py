@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from functions.survival.data.columns import loinc, sex_and_age, snomed
 from functions.survival.data.dataset import Column, Dataset
 from functions.survival.data.table import BoolArray, SurvivalTable
 
@@ -12,17 +13,17 @@ __all__ = ["WHAS500", "load_whas500"]
 _WHAS500_COLUMNS = (
     Column("age", "age", "continuous", "a", 10, "age at admission"),
     Column("female", "gender", "binary", "1", 1, "0 male, 1 female"),
-    Column("bmi", "bmi", "continuous", "kg/m2", 5, "body mass index"),
-    Column("heart_rate", "hr", "continuous", "/min", 10, "initial heart rate"),
-    Column("systolic_bp", "sysbp", "continuous", "mm[Hg]", 10, "initial systolic blood pressure"),
-    Column("diastolic_bp", "diasbp", "continuous", "mm[Hg]", 10, "initial diastolic blood pressure"),
-    Column("atrial_fibrillation", "afb", "binary", "1", 1, "atrial fibrillation"),
-    Column("congestive_heart_failure", "chf", "binary", "1", 1, "congestive heart complications"),
-    Column("cardiogenic_shock", "sho", "binary", "1", 1, "cardiogenic shock"),
-    Column("complete_av_block", "av3", "binary", "1", 1, "complete heart block"),
-    Column("recurrent_mi", "miord", "binary", "1", 1, "0 first infarction, 1 recurrent"),
-    Column("q_wave_mi", "mitype", "binary", "1", 1, "0 non-Q-wave, 1 Q-wave"),
-    Column("cardiovascular_disease", "cvd", "binary", "1", 1, "history of cardiovascular disease"),
+    Column("bmi", "bmi", "continuous", "kg/m2", 5, "body mass index", loinc("39156-5")),
+    Column("heart_rate", "hr", "continuous", "/min", 10, "initial heart rate", loinc("8867-4")),
+    Column("systolic_bp", "sysbp", "continuous", "mm[Hg]", 10, "initial systolic blood pressure", loinc("8480-6")),
+    Column("diastolic_bp", "diasbp", "continuous", "mm[Hg]", 10, "initial diastolic blood pressure", loinc("8462-4")),
+    Column("atrial_fibrillation", "afb", "binary", "1", 1, "atrial fibrillation", snomed("49436004")),
+    Column("congestive_heart_failure", "chf", "binary", "1", 1, "congestive heart complications", snomed("42343007")),
+    Column("cardiogenic_shock", "sho", "binary", "1", 1, "cardiogenic shock", snomed("89138009")),
+    Column("complete_av_block", "av3", "binary", "1", 1, "complete heart block", snomed("27885002")),
+    Column("recurrent_mi", "miord", "binary", "1", 1, "0 first infarction, 1 recurrent", snomed("399211009")),
+    Column("q_wave_mi", "mitype", "binary", "1", 1, "0 non-Q-wave, 1 Q-wave", snomed("304914007")),
+    Column("cardiovascular_disease", "cvd", "binary", "1", 1, "history of cardiovascular disease", snomed("49601007")),
 )
 
 
@@ -55,15 +56,8 @@ def load_whas500() -> SurvivalTable:
 
 
 def _subgroups(table: SurvivalTable) -> dict[str, BoolArray]:
-    age, female, shock = (table.x[:, table.names.index(name)] for name in ("age", "female", "cardiogenic_shock"))
-    return {
-        "Women": female == 1.0,
-        "Men": female == 0.0,
-        "Under 65 years": age < 65,
-        "65 to 79 years": (age >= 65) & (age < 80),
-        "80 years and over": age >= 80,
-        "Cardiogenic shock": shock == 1.0,
-    }
+    shock = table.x[:, table.names.index("cardiogenic_shock")]
+    return {**sex_and_age(table), "Cardiogenic shock": shock == 1.0}
 
 
 WHAS500 = Dataset(

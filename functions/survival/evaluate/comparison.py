@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from functions.survival.data import FloatArray, SurvivalTable
 from functions.survival.evaluate.calibration import SUMMARY, calibration_summary
-from functions.survival.evaluate.candidates import CANDIDATES, COX, KAPLAN_MEIER
+from functions.survival.evaluate.candidates import Candidate, Family, family_of
+from functions.survival.evaluate.dcalibration import DCalibration, d_calibration, expected_bins
 from functions.survival.evaluate.heldout import HeldOut, Plan, held_out
-from functions.survival.evaluate.intervals import Estimate, estimate
-from functions.survival.evaluate.metrics import HEADLINE, auc_at, headline, integrated_brier
+from functions.survival.evaluate.intervals import Estimate, Metric, combine, estimate
+from functions.survival.evaluate.metrics import HEADLINE, auc_at, brier_at, headline, integrated_brier
+from functions.survival.evaluate.parallel import ordered
 
-__all__ = ["YEAR", "Comparison", "as_json", "compare", "curve_times", "performance"]
-
-YEAR = 365.0
+__all__ = [
+    "Comparison",
+    "as_json",
+    "compare",
+    "curve_times",
+    "d_calibration_json",
+    "estimates",
+    "horizons_of",
+    "performance",
+    "rounded",
+]
 
 Progress = Callable[[str], None]
 Json = dict[str, Any]
+
+UNO, HARRELL, BRIER = range(3)
 
 
 class Comparison:
@@ -27,57 +41,107 @@ class Comparison:
 
     Attributes
     ----------
-    predictions : dict of str to HeldOut
-        By candidate name, ``kaplan_meier`` included.
+    family : Family
+        The candidates.
+    predictions, test : dict of str to HeldOut
+        By candidate name, the reference included: out of fold, and for the test set (empty without one).
     headline : dict of str to Estimate
         Uno's C, Harrell's C, integrated Brier score; by candidate name.
-    kaplan_meier : Estimate
+    reference : Estimate
         Integrated Brier score without any input; shape (1,).
     """
 
-    def __init__(self, predictions: dict[str, HeldOut], plan: Plan) -> None:
-        self.predictions = predictions
-        self.headline = {c.name: estimate(headline, predictions[c.name], plan) for c in CANDIDATES}
-        self.kaplan_meier = estimate(integrated_brier, predictions[KAPLAN_MEIER.name], plan)
+    def __init__(
+        self,
+        family: Family,
+        predictions: dict[str, HeldOut],
+        test: dict[str, HeldOut],
+        plan: Plan,
+        jobs: int = 1,
+    ) -> None:
+        self.family, self.predictions, self.test = family, predictions, test
+        names = [candidate.name for candidate in family.candidates]
+        wanted = [(headline, predictions[name]) for name in names]
+        *found, self.reference = estimates(
+            [*wanted, (integrated_brier, predictions[family.reference.name])], plan, jobs
+        )
+        self.headline = dict(zip(names, found, strict=True))
+
+    @property
+    def chosen(self) -> Candidate:
+        """The model that the rule of :meth:`decision` chooses."""
+        return self.family.named(str(self.decision()["chosen"]))
+
+    def accuracy(self, name: str) -> Estimate:
+        """Return the index of prediction accuracy, one minus the integrated Brier score over the reference's.
+
+        Kattan and Gerds, Diagn Progn Res 2:7, 2018; shape (1,).
+
+        Parameters
+        ----------
+        name : str
+            A candidate's.
+        """
+        found = self.headline[name]
+        part = Estimate(*(values[..., BRIER:] for values in (found.value, found.low, found.high, found.draws)))
+        return combine(lambda ours, theirs: 1.0 - ours / theirs, part, self.reference)
+
+    def d_calibration(self, name: str) -> DCalibration:
+        """Return a candidate's D-calibration: its bins are the mean over the repeats of cross-validation."""
+        ours = self.predictions[name]
+        return d_calibration(np.mean([expected_bins(own, ours.event) for own in ours.own], axis=0))
 
     def table(self) -> list[Json]:
-        """Return one row a candidate, the exportable one first."""
+        """Return one row a candidate, the baseline first."""
         rows: list[Json] = []
-        for candidate in CANDIDATES:
-            found = self.headline[candidate.name]
-            row: Json = {"name": candidate.name, "title": candidate.title, "exportable": candidate.exportable}
+        for candidate in self.family.candidates:
+            name, found = candidate.name, self.headline[candidate.name]
+            row: Json = {"name": name, "title": candidate.title, "exportable": candidate.exportable}
             row |= {key: as_json(found, at) for at, key in enumerate(HEADLINE)}
-            rows.append(row | {"chosen_settings": _count(self.predictions[candidate.name])})
+            row["index_of_prediction_accuracy"] = as_json(self.accuracy(name), 0)
+            row["d_calibration_p_value"] = rounded(self.d_calibration(name).p_value)
+            rows.append(row | {"chosen_settings": _count(self.predictions[name])})
         return rows
 
     def decision(self) -> Json:
         """Return what was chosen, by which rule, and each rival's difference with its standard error."""
-        differences: list[Json] = []
-        for rival in (c for c in CANDIDATES if c is not COX):
-            ours, theirs = self.headline[COX.name], self.headline[rival.name]
-            for at, metric, sign in ((2, HEADLINE[2], -1.0), (0, HEADLINE[0], 1.0)):
-                gain = sign * float(theirs.value[at] - ours.value[at])
-                error = float(np.std(theirs.draws[:, at] - ours.draws[:, at], ddof=1))
-                differences.append(
-                    {
-                        "model": rival.name,
-                        "metric": metric,
-                        "improvement": _round(gain),
-                        "standard_error": _round(error),
-                        "better": gain > error,
-                    }
-                )
-        better = sorted({str(d["model"]) for d in differences if d["better"] and d["metric"] == HEADLINE[2]})
+        baseline, *rivals = self.family.candidates
+        differences = [row for rival in rivals for row in self._differences(rival)]
+        gains = {
+            str(d["model"]): float(d["improvement"])
+            for d in differences
+            if d["better"] and d["metric"] == HEADLINE[BRIER]
+        }
+        served = [rival.name for rival in rivals if rival.name in gains and rival.exportable]
         return {
-            "chosen": COX.name,
+            "chosen": max(served, key=lambda name: gains[name]) if served else baseline.name,
             "rule": (
                 "Cox, unless another model's integrated Brier score is better by more than the standard "
-                "error of the difference (paired bootstrap over patients, held-out predictions)"
+                "error of the difference (paired bootstrap over patients, held-out predictions); then the best of those"
             ),
+            "baseline": baseline.name,
             "differences_from_cox": differences,
-            "better_than_cox": better,
-            "forced": bool(better),
+            "better_than_cox": sorted(gains),
+            # A better model that no file can hold.
+            "forced": bool(gains) and not served,
         }
+
+    def _differences(self, rival: Candidate) -> list[Json]:
+        ours, theirs = self.headline[self.family.baseline.name], self.headline[rival.name]
+        rows: list[Json] = []
+        for at, sign in ((BRIER, -1.0), (UNO, 1.0)):
+            gain = sign * float(theirs.value[at] - ours.value[at])
+            error = float(np.nanstd(theirs.draws[:, at] - ours.draws[:, at], ddof=1))
+            rows.append(
+                {
+                    "model": rival.name,
+                    "metric": HEADLINE[at],
+                    "improvement": rounded(gain),
+                    "standard_error": rounded(error),
+                    "better": gain > error,
+                }
+            )
+        return rows
 
 
 def curve_times(contract: Mapping[str, Any]) -> FloatArray:
@@ -93,28 +157,41 @@ def curve_times(contract: Mapping[str, Any]) -> FloatArray:
     return np.union1d(np.arange(step, until + step / 2, step), horizons)
 
 
-def compare(table: SurvivalTable, times: FloatArray, plan: Plan, progress: Progress) -> Comparison:
-    """Predict held-out patients with every candidate and with Kaplan-Meier, and measure them.
+def horizons_of(contract: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the days for which a contract wants risks, rising."""
+    return tuple(sorted(float(days) for days in contract["horizons_days"]))
+
+
+def compare(table: SurvivalTable, times: FloatArray, plan: Plan, progress: Progress, jobs: int = 1) -> Comparison:
+    """Predict held-out patients with every candidate and without any input, and measure them.
 
     Parameters
     ----------
     table : SurvivalTable
-        All rows.
+        All rows; with competing events the candidates are those for competing risks.
     times : ndarray of float64, shape (T,)
         Days at which to predict.
     plan : Plan
         The resampling.
     progress : callable
         Called with a line now and then.
+    jobs : int
+        Processes. They change no number.
     """
-    everything = (*CANDIDATES, KAPLAN_MEIER)
-    predictions = {c.name: held_out(c, table, times, plan, progress) for c in everything}
+    family = family_of(table)
+    predictions, test = held_out((*family.candidates, family.reference), table, times, plan, progress, jobs)
     progress(f"comparing over {plan.replicates} bootstrap resamples")
-    return Comparison(predictions, plan)
+    return Comparison(family, predictions, test, plan, jobs)
 
 
-def performance(comparison: Comparison, plan: Plan) -> Json:
-    """Return the chosen model's held-out performance: each value with its 95% interval.
+def performance(
+    comparison: Comparison,
+    plan: Plan,
+    contract: Mapping[str, Any],
+    name: str | None = None,
+    jobs: int = 1,
+) -> Json:
+    """Return a model's held-out performance: each value with its 95% interval.
 
     Parameters
     ----------
@@ -122,27 +199,85 @@ def performance(comparison: Comparison, plan: Plan) -> Json:
         From :func:`compare`.
     plan : Plan
         The resampling.
+    contract : mapping
+        ``model.yaml`` as read: its horizons.
+    name : str, optional
+        A candidate's; the chosen one's when absent.
+    jobs : int
+        Processes. They change no number.
+
+    Returns
+    -------
+    dict
+        ``uno_c``, ``harrell_c``, ``integrated_brier_score``, ``integrated_brier_score_reference``,
+        ``index_of_prediction_accuracy``, ``d_calibration`` and a list of ``horizons``.
     """
-    ours = comparison.predictions[COX.name]
-    found: Json = {key: as_json(comparison.headline[COX.name], at) for at, key in enumerate(HEADLINE)}
-    found["integrated_brier_score_kaplan_meier"] = as_json(comparison.kaplan_meier, 0)
-    found["auc_1y"] = as_json(estimate(auc_at(np.array([YEAR])), ours, plan), 0)
-    calibration = estimate(calibration_summary(YEAR), ours, plan)
-    found["calibration_1y"] = {key: as_json(calibration, at) for at, key in enumerate(SUMMARY)}
+    name = name or comparison.chosen.name
+    found: Json = {key: as_json(comparison.headline[name], at) for at, key in enumerate(HEADLINE)}
+    found["integrated_brier_score_reference"] = as_json(comparison.reference, 0)
+    found["index_of_prediction_accuracy"] = as_json(comparison.accuracy(name), 0)
+    fit = d_calibration_json(comparison.d_calibration(name))
+    found["d_calibration"] = {key: fit[key] for key in ("statistic", "p_value")}
+    days = horizons_of(contract)
+    found["horizons"] = _at_horizons(comparison.predictions[name], days, plan, jobs)
     return found
 
 
-def as_json(found: Estimate, at: int) -> Json:
-    """Return one entry of an estimate as ``value``, ``low`` and ``high``, to five decimals."""
+def _at_horizons(ours: HeldOut, days: Sequence[float], plan: Plan, jobs: int) -> list[Json]:
+    times = np.array(days)
+    wanted: list[tuple[Metric, HeldOut]] = [(auc_at(times), ours), (brier_at(times), ours)]
+    wanted += [(calibration_summary(horizon), ours) for horizon in days]
+    auc, brier, *calibrated = estimates(wanted, plan, jobs)
+    return [
+        {
+            "days": horizon,
+            "auc": as_json(auc, at),
+            "brier": as_json(brier, at),
+            "calibration": {key: as_json(calibrated[at], number) for number, key in enumerate(SUMMARY)},
+        }
+        for at, horizon in enumerate(days)
+    ]
+
+
+def estimates(wanted: Sequence[tuple[Metric, HeldOut]], plan: Plan, jobs: int = 1) -> list[Estimate]:
+    """Return an estimate of each metric on its predictions, made in ``jobs`` processes.
+
+    Parameters
+    ----------
+    wanted : sequence of (metric, HeldOut)
+    plan : Plan
+        Its ``replicates`` and ``seed``.
+    jobs : int
+        Processes. They change no number.
+    """
+    return list(ordered(partial(_estimate, plan), wanted, jobs))
+
+
+def _estimate(plan: Plan, wanted: tuple[Metric, HeldOut]) -> Estimate:
+    return estimate(*wanted, plan)
+
+
+def d_calibration_json(found: DCalibration) -> Json:
+    """Return a D-calibration for JSON: the bins as shares of the patients, lowest survival first."""
     return {
-        "value": _round(found.value[at]),
-        "low": _round(found.low[at]),
-        "high": _round(found.high[at]),
+        "statistic": rounded(found.statistic),
+        "p_value": rounded(found.p_value),
+        "bins": [rounded(share) for share in found.bins / found.bins.sum()],
     }
 
 
-def _round(value: float) -> float:
-    return round(float(value), 5)
+def as_json(found: Estimate, at: int) -> Json:
+    """Return one entry of an estimate as ``value``, ``low`` and ``high``, to five decimals; None where unknown."""
+    return {
+        "value": rounded(found.value[at]),
+        "low": rounded(found.low[at]),
+        "high": rounded(found.high[at]),
+    }
+
+
+def rounded(value: float) -> float | None:
+    """Return a number to five decimals; None for NaN, which JSON has not."""
+    return None if math.isnan(value) else round(float(value), 5)
 
 
 def _count(predictions: HeldOut) -> list[Json]:

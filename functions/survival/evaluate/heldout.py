@@ -1,40 +1,20 @@
-"""Predictions for patients that the model did not see: repeated, nested, stratified cross-validation."""
+"""Predictions for patients that the model did not see: nested, stratified cross-validation, and a test set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from functions.survival.data import BoolArray, FloatArray, SurvivalTable
 from functions.survival.evaluate.candidates import Candidate, Settings
+from functions.survival.evaluate.causes import cause_specific_survival
+from functions.survival.evaluate.choosing import Fold, Plan, Rows, choose_all, choose_settings, folds_of, status_of
+from functions.survival.evaluate.parallel import ordered
 
-__all__ = ["HeldOut", "Plan", "choose_settings", "held_out"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the data are resampled; with the data it fixes every number.
-
-    Parameters
-    ----------
-    folds, repeats : int
-        Outer cross-validation: ``repeats`` times ``folds`` folds, stratified by event.
-    inner_folds : int
-        Folds within each training set, by which settings are chosen.
-    replicates : int
-        Bootstrap resamples of patients for an interval.
-    seed : int
-        Seed of all of it.
-    """
-
-    folds: int = 5
-    repeats: int = 5
-    inner_folds: int = 5
-    replicates: int = 500
-    seed: int = 20080000
+__all__ = ["Fold", "HeldOut", "Plan", "choose_settings", "first_repeat", "held_out", "split_for_test"]
 
 
 @dataclass(frozen=True)
@@ -43,39 +23,62 @@ class HeldOut:
 
     Parameters
     ----------
-    event : ndarray of bool, shape (n,)
+    rows : ndarray of int, shape (n,)
+        Row numbers in the data.
+    event, competing : ndarray of bool, shape (n,)
     time : ndarray of float64, shape (n,)
         Days.
     times : ndarray of float64, shape (T,)
         Days at which the curves are given.
     survival : ndarray of float64, shape (repeats, n, T)
+        One minus the probability of the outcome.
+    own : ndarray of float64, shape (repeats, n)
+        Survival at each patient's own time, by the outcome's own hazard alone where events compete.
     settings : tuple of mapping, length repeats * folds
         What was chosen within each training set.
     """
 
+    rows: Rows
     event: BoolArray
+    competing: BoolArray
     time: FloatArray
     times: FloatArray
     survival: FloatArray
+    own: FloatArray
     settings: tuple[Settings, ...]
+
+    @property
+    def competes(self) -> bool:
+        """Whether the data have competing events."""
+        return bool(self.competing.any())
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One model's predictions for one fold: ``survival`` (m, T), ``own`` (m,)."""
+
+    settings: Settings
+    survival: FloatArray
+    own: FloatArray
 
 
 def held_out(
-    candidate: Candidate,
+    candidates: Sequence[Candidate],
     table: SurvivalTable,
     times: FloatArray,
     plan: Plan,
     progress: Callable[[str], None] = lambda _line: None,
-) -> HeldOut:
-    """Predict every patient ``plan.repeats`` times by models fitted without that patient.
+    jobs: int = 1,
+) -> tuple[dict[str, HeldOut], dict[str, HeldOut]]:
+    """Predict every patient ``plan.repeats`` times by models fitted without that patient; and the test set once.
 
     Imputation, scaling and the choice of settings happen inside each training set (nested cross-validation:
     Varma and Simon, BMC Bioinformatics 7:91, 2006).
 
     Parameters
     ----------
-    candidate : Candidate
-        The model.
+    candidates : sequence of Candidate
+        The models; a stack after its members.
     table : SurvivalTable
         All rows.
     times : ndarray of float64, shape (T,)
@@ -83,58 +86,103 @@ def held_out(
     plan : Plan
         The resampling.
     progress : callable
-        Called with a line after each repeat.
+        Called with a line after each fold.
+    jobs : int
+        Processes. They change no number.
+
+    Returns
+    -------
+    cross_validated, test : dict of str to HeldOut
+        By candidate; ``test`` is empty where the plan has no test set.
+
+    Raises
+    ------
+    ValueError
+        There are fewer events than folds.
     """
-    survival = np.empty((plan.repeats, len(table), len(times)))
-    chosen: list[Settings] = []
-    for repeat in range(plan.repeats):
-        for train, test in _folds(table.event, plan.folds, plan.seed + repeat):
-            rows = table.take(train)
-            settings = choose_settings(candidate, rows, times, plan)
-            chosen.append(settings)
-            survival[repeat, test] = candidate.fit(rows, settings)(table.x[test], times)
-        progress(f"{candidate.title}: repeat {repeat + 1} of {plan.repeats} held out")
-    return HeldOut(table.event, table.time, times, survival, tuple(chosen))
+    rarest = min(int(kind.sum()) for kind in (table.event, table.competing) if kind.any() or kind is table.event)
+    if rarest < plan.folds:
+        raise ValueError(f"{rarest} events for {plan.folds} folds: there are too few to hold some out")
+    outer = [fold for repeat in range(plan.repeats) for fold in folds_of(table, plan.folds, plan.seed + repeat)]
+    last = [split_for_test(table, plan)] if plan.test_share > 0 else []
+    everything = [*outer, *last]
+    work = partial(_predict_fold, tuple(candidates), table, times, plan)
+    parts: list[Mapping[str, _Part]] = []
+    for done in ordered(work, everything, jobs):
+        parts.append(done)
+        progress(f"{len(parts)} of {len(everything)} training sets: {len(candidates)} models fitted and held out")
+    names = [candidate.name for candidate in candidates]
+    crossed = {name: _assemble(table, times, plan, outer, [part[name] for part in parts]) for name in names}
+    tested = {name: _tested(table, times, last[0], parts[-1][name]) for name in names} if last else {}
+    return crossed, tested
 
 
-def choose_settings(candidate: Candidate, table: SurvivalTable, times: FloatArray, plan: Plan) -> Settings:
-    """Return the settings with the lowest cross-validated integrated Brier score; the first on a tie.
+def split_for_test(table: SurvivalTable, plan: Plan) -> Fold:
+    """Return the row numbers to fit to and those of the test set, stratified by what happened.
 
     Parameters
     ----------
-    candidate : Candidate
-        The model and its grid.
     table : SurvivalTable
-        Training rows only.
-    times : ndarray of float64, shape (T,)
-        Days over which the score is integrated.
+        All rows.
     plan : Plan
-        Its ``inner_folds`` and ``seed``.
+        Its ``test_share`` and ``seed``.
     """
-    if len(candidate.grid) == 1:
-        return candidate.grid[0]
-    # Every fourth week is enough to choose by, and a third of the work.
-    coarse = times[3::4]
-    folds = list(_folds(table.event, plan.inner_folds, plan.seed))
-    losses = []
-    for settings in candidate.grid:
-        predicted = np.empty((len(table), len(coarse)))
-        for train, test in folds:
-            predicted[test] = candidate.fit(table.take(train), settings)(table.x[test], coarse)
-        losses.append(_integrated_brier(table, predicted, coarse))
-    return candidate.grid[int(np.argmin(losses))]
+    from sklearn.model_selection import train_test_split
+
+    rows = np.arange(len(table))
+    train, test = train_test_split(
+        rows, test_size=plan.test_share, random_state=plan.seed, shuffle=True, stratify=status_of(table)
+    )
+    return np.sort(train), np.sort(test)
 
 
-def _integrated_brier(table: SurvivalTable, survival: FloatArray, times: FloatArray) -> float:
-    from sksurv.metrics import integrated_brier_score
-    from sksurv.util import Surv
-
-    known = Surv.from_arrays(table.event, table.time)
-    return float(integrated_brier_score(known, known, survival, times))
+def first_repeat(table: SurvivalTable, plan: Plan) -> list[Fold]:
+    """Return the folds of the first repeat of the outer cross-validation."""
+    return list(folds_of(table, plan.folds, plan.seed))
 
 
-def _folds(event: BoolArray, folds: int, seed: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    from sklearn.model_selection import StratifiedKFold
+def _predict_fold(
+    candidates: Sequence[Candidate], table: SurvivalTable, times: FloatArray, plan: Plan, fold: Fold
+) -> dict[str, _Part]:
+    train, test = fold
+    rows, x = table.take(train), table.x[test]
+    chosen = choose_all(candidates, rows, times, plan)
+    parts: dict[str, _Part] = {}
+    for candidate in candidates:
+        settings = chosen[candidate.name]
+        if candidate.members:
+            parts[candidate.name] = _average(candidate, settings, parts)
+            continue
+        fitted = candidate.fit(rows, settings)
+        own_times, at = np.unique(table.time[test], return_inverse=True)
+        own = cause_specific_survival(fitted, x, own_times)[np.arange(len(test)), at]
+        parts[candidate.name] = _Part(settings, fitted.survival(x, times), own)
+    return parts
 
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    yield from splitter.split(event, event)
+
+def _average(stack: Candidate, settings: Settings, parts: Mapping[str, _Part]) -> _Part:
+    """The stack's predictions, from its members' that were just made: fitting them again would change nothing."""
+    weighed = [(settings[f"{member.name}.weight"], parts[member.name]) for member in stack.members]
+    survival = np.sum([weight * part.survival for weight, part in weighed], axis=0)
+    return _Part(settings, survival, np.sum([weight * part.own for weight, part in weighed], axis=0))
+
+
+def _assemble(
+    table: SurvivalTable, times: FloatArray, plan: Plan, folds: Sequence[Fold], parts: Sequence[_Part]
+) -> HeldOut:
+    survival = np.empty((plan.repeats, len(table), len(times)))
+    own = np.empty((plan.repeats, len(table)))
+    for number, (_train, test) in enumerate(folds):
+        repeat = number // plan.folds
+        survival[repeat, test], own[repeat, test] = parts[number].survival, parts[number].own
+    settings = tuple(part.settings for part in parts[: len(folds)])
+    rows = np.arange(len(table))
+    return HeldOut(rows, table.event, table.competing, table.time, times, survival, own, settings)
+
+
+def _tested(table: SurvivalTable, times: FloatArray, fold: Fold, part: _Part) -> HeldOut:
+    rows = fold[1]
+    only = table.take(rows)
+    return HeldOut(
+        rows, only.event, only.competing, only.time, times, part.survival[None], part.own[None], (part.settings,)
+    )

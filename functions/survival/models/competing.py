@@ -33,8 +33,9 @@ class CompetingCox:
             raise ValueError("competing risks need two causes")
         first = self.causes[0]
         for cause in self.causes[1:]:
-            if cause.names != first.names or not np.array_equal(cause.reference, first.reference):
-                raise ValueError("the causes share their declared inputs and the reference patient")
+            same = np.array_equal(cause.reference, first.reference) and np.array_equal(cause.log, first.log)
+            if cause.names != first.names or not same:
+                raise ValueError("the causes share their declared inputs, their scales and the reference patient")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,7 +65,7 @@ class CompetingCox:
             Days.
         """
         grid = np.unique(np.concatenate([cause.times for cause in self.causes]))
-        hazards = np.stack([-np.log(cause.survival(x, grid)) for cause in self.causes], axis=1)
+        hazards = np.stack([cause.hazard(x, grid) for cause in self.causes], axis=1)
         steps = np.diff(hazards, axis=2, prepend=0.0)
         free = np.exp(-hazards.sum(axis=1))
         leaving = -np.diff(free, axis=1, prepend=1.0)

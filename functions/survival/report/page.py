@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from functions.survival.data import Dataset
-from functions.survival.report.figures import svg
-from functions.survival.report.words import Table, labels, percent, subgroup_note, summary_rows, tables, value
+from functions.survival.report import figures, notes
+from functions.survival.report.style import STYLE
+from functions.survival.report.tables import Table, tables
+from functions.survival.report.tripod import tripod
+from functions.survival.report.words import Words, labels, main, number, span, value
 
 __all__ = ["render_page"]
 
 Json = Mapping[str, Any]
-# (name, description, caption) -> a figure element
-Draw = Callable[[str, str, str], str]
+# (name, drawing, (width, height) in inches, description, caption) -> a figure element
+Figure = Callable[[str, figures.Draw, tuple[float, float], str, str], str]
 
-_STYLE = """
-:root { color-scheme: light; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 46rem; padding: 1rem 1rem 4rem; color: #1c1c1c; background: #fff;
-  font: 1rem/1.55 system-ui, "DejaVu Sans", Arial, sans-serif; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0 .25rem; }
-h3 { font-size: 1rem; }
-h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; border-bottom: 1px solid #ccc; padding-bottom: .2rem; }
-p, ul { margin: .6rem 0; }
-.status { background: #fff4e0; border-left: .3rem solid #b35900; padding: .6rem .8rem; }
-.key { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .6rem; margin: 1rem 0; }
-.key div { background: #f2f6fa; padding: .6rem .8rem; border-radius: .3rem; }
-.key dt { font-size: .85rem; color: #444; }
-.key dd { margin: 0; font-size: 1.35rem; font-weight: 600; }
-.key dd small { display: block; font-size: .8rem; font-weight: 400; color: #444; }
-.scroll { overflow-x: auto; margin: 1rem 0; }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; }
-caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid #ddd; }
-thead th { border-bottom: 2px solid #999; }
-tbody th { font-weight: 500; }
-figure { margin: 1.2rem 0; }
-figure svg { width: 100%; max-width: 36rem; height: auto; display: block; }
-figure svg text { font-family: system-ui, "DejaVu Sans", Arial, sans-serif !important; }
-figcaption { font-size: .88rem; color: #333; margin-top: .3rem; max-width: 40rem; }
-code { font-size: .85em; overflow-wrap: anywhere; }
-nav ol { padding-left: 1.6rem; columns: 16rem 2; column-gap: 2.5rem; font-size: .92rem; }
-@media (max-width: 30rem) { table { font-size: .82rem; } th, td { padding-right: .45rem; } }
-@media print { body { max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
-"""
+# Pictures that stand alone, and those that stand two abreast on a wide page.
+WIDE, HALF = 4.9, 3.9
 
 
 def render_page(evaluation: Json, contract: Json, dataset: Dataset) -> str:
@@ -75,28 +50,29 @@ def render_page(evaluation: Json, contract: Json, dataset: Dataset) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}: evaluation</title><style>{_STYLE}</style></head><body>"
+        f"<title>{title}: evaluation</title><style>{STYLE}</style></head><body>"
         f"<header><h1>{title}</h1>{_heading(evaluation, contract)}</header>"
         f'<nav aria-label="Contents"><ol>{contents}</ol></nav><main>{body}</main></body></html>\n'
     )
 
 
 def _heading(evaluation: Json, contract: Json) -> str:
-    model = evaluation["model"]
+    model, row = evaluation["model"], main(evaluation)
     facts = (
         ("Ranking (Uno's C)", evaluation["uno_c"], 2),
-        ("AUC at one year", evaluation["auc_1y"], 2),
-        ("Calibration slope", evaluation["calibration_1y"]["slope"], 2),
+        (f"AUC at {span(row['days'])}", row["auc"], 2),
+        (f"Calibration slope at {span(row['days'])}", row["calibration"]["slope"], 2),
         ("Integrated Brier score", evaluation["integrated_brier_score"], 3),
     )
     boxes = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{found['value']:.{digits}f}"
-        f"<small>{found['low']:.{digits}f} to {found['high']:.{digits}f}</small></dd></div>"
+        f"<div><dt>{escape(name)}</dt><dd>{number(found['value'], digits)}"
+        f"<small>{number(found['low'], digits)} to {number(found['high'], digits)}</small></dd></div>"
         for name, found, digits in facts
     )
     return (
-        f"<p>Evaluation of <code>{escape(model['name'])}</code> {escape(model['version'])} on patients held out "
-        f"of its training; model file <code>sha256:{escape(model['sha256'][:12])}…</code></p>"
+        f"<p>Evaluation of <code>{escape(model['name'])}</code> {escape(model['version'])} "
+        f"({escape(model['title'])}) on patients held out of its training; model file "
+        f"<code>sha256:{escape(model['sha256'][:12])}…</code></p>"
         f'<p class="status"><strong>{escape(str(contract["status"]).capitalize())}.</strong> '
         f"Validated only by resampling the {evaluation['data']['patients']} patients it was trained on.</p>"
         f'<dl class="key">{boxes}</dl>'
@@ -104,124 +80,179 @@ def _heading(evaluation: Json, contract: Json) -> str:
 
 
 def _sections(evaluation: Json, contract: Json, dataset: Dataset) -> list[tuple[str, str, str]]:
-    found = tables(evaluation, contract)
-    names = labels(contract)
+    words, names = Words.of(dataset), labels(contract)
+    found = tables(evaluation, contract, words)
 
-    def figure(name: str, description: str, caption: str) -> str:
-        picture = svg(name, evaluation, names, escape(description, quote=True))
+    def figure(name: str, draw: figures.Draw, size: tuple[float, float], description: str, caption: str) -> str:
+        picture = figures.svg(name, draw, size, escape(description, quote=True))
         return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 
-    return [
+    parts = [
         ("summary", "Summary", _summary(evaluation, contract, dataset)),
-        ("performance", "Performance", _table(found["performance"])),
-        ("calibration", "Does the risk mean what it says?", _calibration(evaluation, figure)),
-        ("discrimination", "Does it tell patients apart?", _discrimination(evaluation, figure)),
-        ("error", "How far off is it over time?", _error(figure)),
-        ("benefit", "Would acting on it help?", _benefit(figure)),
-        ("subgroups", "Women and men, young and old", _subgroups(evaluation, found)),
-        ("comparison", "Why this model", _comparison(evaluation, found)),
-        ("equation", "The equation", _equation(evaluation, found["equation"], figure)),
-        ("inputs", "Inputs", _table(found["inputs"])),
+        ("performance", "Performance", _performance(found, words)),
+        ("calibration", "Does the risk mean what it says?", _calibration(evaluation, found, words, figure)),
+        ("discrimination", "Does it tell patients apart?", _discrimination(evaluation, words, figure)),
+        ("error", "How far off is it over time?", _error(evaluation, words, figure)),
+        ("benefit", "Would acting on it help?", _benefit(evaluation, words, figure)),
+        (
+            "subgroups",
+            "Subgroups",
+            _text(notes.subgroup_note(evaluation)) + _tables(found, "subgroups", "subgroup_horizons"),
+        ),
+        (
+            "missing",
+            "Missing values",
+            _text(notes.missing_note(evaluation)) + _tables(found, "missing_performance", "missing"),
+        ),
+        (
+            "comparison",
+            "Why this model",
+            _text(notes.choice_note(evaluation)) + _tables(found, "comparison", "differences"),
+        ),
+        ("model", "The model", _model(evaluation, found, names, words, figure)),
+        ("served", "The served file", _text(notes.served_note(evaluation)) + _tables(found, "served")),
+        ("inputs", "Inputs", _tables(found, "inputs")),
         ("limits", "Limits and caveats", _limits(dataset)),
+        ("tripod", "TRIPOD+AI", _table(tripod(evaluation, contract, dataset))),
         ("rebuild", "Rebuild it", _rebuild(evaluation)),
     ]
+    if evaluation["test_split"]:
+        test = _text(notes.test_note(evaluation)) + _tables(found, "test_comparison")
+        parts.insert(8, ("test", "The test set", test))
+    return parts
 
 
 def _summary(evaluation: Json, contract: Json, dataset: Dataset) -> str:
-    rows = tuple(summary_rows(evaluation, contract, dataset.title))
-    return _table(Table("Summary after the TRIPOD+AI checklist.", ("Item", "Here"), rows))
+    words, data = Words.of(dataset), evaluation["data"]
+    follow_up = data["median_follow_up_event_free_days"]
+    lost = "; ".join(f"{row['censored']} lost by {span(row['days'])}" for row in data["horizons"])
+    rows = (
+        ("Purpose", str(contract["intended_use"]).strip()),
+        ("Outcome", f"{contract['outcome']['text']}, counted from {words.origin}"),
+        ("Patients", f"{contract['population']} {notes.data_note(evaluation, dataset)}"),
+        ("Follow-up", f"Median {number(follow_up, 0)} days among those without an event; {lost}"),
+        ("Model", f"{evaluation['model']['title']}, {len(data['inputs'])} inputs"),
+        ("How measured", notes.method_note(evaluation)),
+        ("Result", _result(evaluation)),
+    )
+    return _table(Table("In short.", ("Item", "Here"), rows))
 
 
-def _calibration(evaluation: Json, figure: Draw) -> str:
-    found = evaluation["calibration_1y"]
-    text = (
-        f"On average the predicted and the observed risk at one year differ by "
-        f"{100 * found['ici']['value']:.1f} percentage points. Nobody was lost to follow-up within the first "
-        "year, so the observed risk is a plain proportion."
-        if evaluation["data"]["censored_within_1y"] == 0
-        else f"Mean distance between predicted and observed risk: {value(found['ici'])}."
+def _result(evaluation: Json) -> str:
+    index = evaluation["index_of_prediction_accuracy"]
+    better = "better" if (index["low"] or 0.0) > 0 else "not clearly better"
+    return (
+        f"Uno's C {value(evaluation['uno_c'], 2)}. Its error is {better} than without any input "
+        f"({evaluation['reference']['title']}): index of prediction accuracy {value(index, 2)}. "
+        f"D-calibration p = {number(evaluation['d_calibration']['p_value'], 2)}."
     )
-    picture = figure(
-        "calibration",
-        "Observed against predicted one-year risk, with the diagonal",
-        "Observed against predicted risk of death at one year. Dots: five groups of equal size, observed by "
-        "Kaplan-Meier. Line: smoothed with a spline. Bars and band: 95% intervals.",
-    )
-    groups = found["groups"]
-    rows = tuple(
-        (
-            f"{number + 1}",
-            f"{100 * predicted:.0f}%",
-            percent({key: groups["observed"][key][number] for key in ("value", "low", "high")}),
+
+
+def _performance(found: Mapping[str, Table], words: Words) -> str:
+    return _text(notes.measures_note(words)) + _tables(found, "performance", "horizons")
+
+
+def _calibration(evaluation: Json, found: Mapping[str, Table], words: Words, figure: Figure) -> str:
+    pictures = "".join(
+        figure(
+            f"calibration-{row['days']:g}",
+            figures.calibration(row),
+            (HALF, 3.6),
+            f"Observed against predicted risk at {span(row['days'])}, with the diagonal",
+            f"{words.event[0].upper()}{words.event[1:]} within {span(row['days'])}.",
         )
-        for number, predicted in enumerate(groups["predicted"])
+        for row in evaluation["horizons"]
     )
-    table = Table("One-year risk by fifths of predicted risk.", ("Fifth", "Predicted", "Observed"), rows)
-    return f"<p>{escape(text)}</p>{picture}{_table(table)}"
+    how = (
+        f"Dots: five groups of equal size, observed by {words.observed_by}. Line: smoothed with a spline. Bars and "
+        "band: 95% intervals."
+    )
+    histogram = figure(
+        "d-calibration",
+        figures.d_calibration(evaluation),
+        (WIDE, 3.2),
+        "Histogram of predicted survival at each patient's own time",
+        "D-calibration: predicted survival at the time at which each patient had the event or was lost (the lost in "
+        "parts, over all bins below). Equal bars mean that the predicted distribution of times fits.",
+    )
+    note = _text(notes.calibration_note(evaluation, words))
+    measured = _tables(found, "calibration") + _text(notes.DISTANCES)
+    return f'{note}{measured}<div class="pair">{pictures}</div>{_text(how)}{_tables(found, "groups")}{histogram}'
 
 
-def _discrimination(evaluation: Json, figure: Draw) -> str:
+def _discrimination(evaluation: Json, words: Words, figure: Figure) -> str:
     groups = figure(
         "risk-groups",
-        "Survival over five years in three risk groups, observed and predicted",
-        "Survival in thirds of predicted risk: observed (solid, Kaplan-Meier, with 95% band) and predicted (dashed).",
+        figures.risk_groups(evaluation, words),
+        (WIDE, 3.7),
+        "Survival over time in three risk groups, observed and predicted",
+        f"Thirds of predicted risk: observed (solid, {words.observed_by}, with 95% band) and predicted (dashed).",
     )
     auc = figure(
         "auc",
-        "Time-dependent AUC over five years",
+        figures.auc(evaluation, words),
+        (WIDE, 3.1),
+        "Time-dependent AUC",
         f"Cumulative/dynamic AUC over time with 95% band; mean {value(evaluation['auc_mean'])}.",
     )
     return groups + auc
 
 
-def _error(figure: Draw) -> str:
+def _error(evaluation: Json, words: Words, figure: Figure) -> str:
     return figure(
         "brier",
-        "Brier score over five years for each model and for Kaplan-Meier",
-        "Brier score over time, weighted for censoring; the band is the Cox model's 95% interval. Kaplan-Meier "
-        "gives every patient the same curve.",
+        figures.brier(evaluation, words),
+        (WIDE, 4.6),
+        "Brier score over time for each model and without inputs",
+        f"Brier score over time, weighted for censoring; the band is the 95% interval of the model that ships. "
+        f"{evaluation['reference']['title']}: the same curve for every patient.",
     )
 
 
-def _benefit(figure: Draw) -> str:
+def _benefit(evaluation: Json, words: Words, figure: Figure) -> str:
     text = (
-        "Net benefit counts deaths found, less false alarms weighed by the threshold one would act at. It says "
-        "whether acting on the model beats acting on everyone or on nobody; it does not say that acting helps."
+        f"Net benefit counts {words.events} found, less false alarms weighed by the threshold one would act at. It "
+        "says whether acting on the model beats acting on everyone or on nobody; it does not say that acting helps."
     )
-    picture = figure(
-        "net-benefit",
-        "Net benefit of acting on the model, on everyone and on nobody",
-        "Decision curve at one year, with 95% band.",
+    pictures = "".join(
+        figure(
+            f"net-benefit-{row['days']:g}",
+            figures.net_benefit(row),
+            (HALF, 3.1),
+            f"Net benefit at {span(row['days'])} of acting on the model, on everyone and on nobody",
+            f"Decision curve at {span(row['days'])}, with 95% band.",
+        )
+        for row in evaluation["horizons"]
     )
-    return f"<p>{escape(text)}</p>{picture}"
+    return f'{_text(text)}<div class="pair">{pictures}</div>'
 
 
-def _subgroups(evaluation: Json, found: Mapping[str, Table]) -> str:
-    return f"<p>{escape(subgroup_note(evaluation))}</p>{_table(found['subgroups'])}{_table(found['subgroups_30d'])}"
-
-
-def _comparison(evaluation: Json, found: Mapping[str, Table]) -> str:
-    decision = evaluation["decision"]
-    text = f"Rule set beforehand: {decision['rule']}. "
-    if decision["better_than_cox"]:
-        text += "Another model was better by that rule, but this package can only export Cox: the choice was forced."
-    else:
-        text += "No other model was, so Cox was chosen."
-    return f"<p>{escape(text)}</p>{_table(found['comparison'])}{_table(found['differences'])}"
-
-
-def _equation(evaluation: Json, table: Table, figure: Draw) -> str:
-    equation = evaluation["equation"]
-    survival = ", ".join(f"{100 * s:.1f}% at {days} days" for days, s in equation["reference_survival"].items())
-    text = (
-        f"{equation['form']}. The reference patient has every input at its reference value; the "
-        f"probability of being alive is {survival}. Intervals come from refitting to resampled patients at the "
-        "same penalty; they describe association, not cause."
-    )
-    picture = figure(
-        "hazard-ratios", "Hazard ratio of each input with its interval", "Hazard ratios with 95% intervals."
-    )
-    return f"<p>{escape(text)}</p>{picture}{_table(table)}"
+def _model(evaluation: Json, found: Mapping[str, Table], names: Mapping[str, str], words: Words, figure: Figure) -> str:
+    parts = []
+    if evaluation["importance"]:
+        parts.append(
+            figure(
+                "importance",
+                figures.importance(evaluation, names),
+                (WIDE, 1.2 + 0.31 * len(names)),
+                "Loss of Uno's C when one input is shuffled",
+                "Permutation importance on held-out patients, with 95% intervals. Inputs that go together share what "
+                "they tell; it is not a cause.",
+            )
+            + _tables(found, "importance")
+        )
+    if evaluation["equation"]:
+        parts.append(_text(notes.equation_note(evaluation, words)))
+        for at, cause in enumerate(evaluation["equation"]["causes"]):
+            picture = figure(
+                f"hazard-ratios-{at}",
+                figures.hazard_ratios(cause, names),
+                (WIDE, 1.2 + 0.31 * len(cause["terms"])),
+                "Hazard ratio of each input with its interval",
+                f"Hazard ratios of {cause['cause']} with 95% intervals.",
+            )
+            parts.append(picture + _tables(found, f"equation_{at}"))
+    return "".join(parts) or _text("The model is in the file; it has no equation that fits on a page.")
 
 
 def _limits(dataset: Dataset) -> str:
@@ -240,12 +271,17 @@ def _rebuild(evaluation: Json) -> str:
     )
 
 
+def _text(text: str) -> str:
+    return f"<p>{escape(text)}</p>" if text else ""
+
+
+def _tables(found: Mapping[str, Table], *names: str) -> str:
+    return "".join(_table(found[name]) for name in names if name in found)
+
+
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in table.head)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{_cell(c)}</td>" for c in row[1:])}</tr>'
-        for row in table.rows
-    )
+    rows = "".join(_row(row) for row in table.rows)
     label = escape(table.caption, quote=True)
     return (
         f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">'
@@ -254,6 +290,11 @@ def _table(table: Table) -> str:
     )
 
 
+def _row(row: Sequence[str]) -> str:
+    cells = "".join(f"<td>{_cell(cell)}</td>" for cell in row[1:])
+    return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>'
+
+
 def _cell(text: str) -> str:
     """Escape a cell; an interval breaks as a whole onto the next line, not within."""
-    return re.sub(r"\(([\d.]+) to ([\d.]+)\)", "(\\1\u00a0to\u00a0\\2)", escape(text))
+    return re.sub(r"\((-?[\d.]+) to (-?[\d.]+)\)", "(\\1\u00a0to\u00a0\\2)", escape(text))
