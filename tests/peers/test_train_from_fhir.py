@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp(request.param)
     write_export(folder, table, contract)
     found = table_from_export(folder, contract, folder_of(request.param))
+    # an export does not say of which inputs a linear model takes the logarithm; training adds it
+    found = replace(found, table=replace(found.table, log=table.log))
     return table, as_recorded(table, contract), found, contract
 
 
