@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
+from infra.packaging.artefact import OFFLINE
+
 
 class LambdaFunction(Protocol):
     """A function that can be invoked; one invocation at a time, as in one Lambda environment."""
@@ -179,9 +181,12 @@ class InProcessFunction:
             gc.collect()
 
     def _forget_modules(self) -> None:
+        """Forget the function's modules, so that the next starts cold; not those that run offline."""
         package = self._module.partition(".")[0]
-        for name in [name for name in sys.modules if name.partition(".")[0] == package]:
-            del sys.modules[name]
+        for name in list(sys.modules):
+            parts = name.split(".")
+            if parts[0] == package and len(parts) > 2 and parts[2] not in OFFLINE:
+                del sys.modules[name]
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:

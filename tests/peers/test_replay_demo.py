@@ -114,7 +114,7 @@ def test_the_command_reproduces_a_score(twin: Twin, client: FhirClient, tmp_path
     where = ["--tenant", TENANT, "--base", twin.ehr.base_url, "--token-file", str(token)]
     assert main(["replay", f"Provenance/{provenance['id']}", *where, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert (said["verdict"], said["model"]) == ("reproduced", "whas500 1.0.0")
+    assert (said["verdict"], said["model"]) == ("reproduced", "whas500 1.1.0")
     assert main(["replay", "Provenance/none", *where]) == 1
     assert "404" in capsys.readouterr().err
 
