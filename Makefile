@@ -17,7 +17,7 @@ export SAM_CLI_TELEMETRY := 0
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-test setup-train demo test check bench lock sam-build clean \
-        build-ReceiverFunction build-SurvivalFunction build-ReconcileFunction
+        build-ReceiverFunction build-SurvivalFunction build-DiagnosisFunction build-ReconcileFunction
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -111,6 +111,7 @@ lock: $(PY) ## remake requirements/*.txt from pyproject.toml (ARGS=--upgrade for
 	@$(LOCK) $(ARGS) --extra test -c requirements/train.txt pyproject.toml -o requirements/test.txt
 	@$(LOCK) $(ARGS) --extra demo -c requirements/train.txt pyproject.toml -o requirements/demo.txt
 	@$(LOCK) $(ARGS) -c requirements/train.txt pyproject.toml -o requirements/lambda-survival.txt
+	@$(LOCK) $(ARGS) --extra diagnosis -c requirements/train.txt pyproject.toml -o requirements/lambda-diagnosis.txt
 	@for name in receiver reconcile; do \
 	    $(PY) -c '$(EXTRA)' $$name \
 	        | $(LOCK) $(ARGS) -c requirements/train.txt - -o requirements/lambda-$$name.txt || exit 1; \
@@ -130,6 +131,9 @@ build-ReceiverFunction: $(PY)
 
 build-SurvivalFunction: $(PY)
 	@$(PACKAGE) survival
+
+build-DiagnosisFunction: $(PY)
+	@$(PACKAGE) diagnosis
 
 build-ReconcileFunction: $(PY)
 	@$(PACKAGE) reconcile

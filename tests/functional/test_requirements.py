@@ -16,11 +16,15 @@ PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_tex
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 ASKED = {
     "demo": [*PROJECT["dependencies"], *EXTRAS["demo"]],
-    "test": [*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["test"]],
-    "train": [*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["test"], *EXTRAS["train"]],
+    "test": [*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["diagnosis"], *EXTRAS["test"]],
+    "train": [
+        *(*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["diagnosis"]),
+        *(*EXTRAS["test"], *EXTRAS["train"]),
+    ],
     "lambda-receiver": EXTRAS["receiver"],
     "lambda-reconcile": EXTRAS["reconcile"],
     "lambda-survival": PROJECT["dependencies"],
+    "lambda-diagnosis": [*PROJECT["dependencies"], *EXTRAS["diagnosis"]],
 }
 
 
