@@ -3,7 +3,9 @@
 ::
 
     FhirAdapterError
+    ├── Unavailable                 whatever is worth another try later, beside its own branch
     ├── ConfigurationError          a tenant or subscription is described wrongly
+    │   └── imaging_study.NoImageStore          nothing usable says where the images are
     ├── NotificationError           an incoming notification is refused (carries an HTTP status)
     │   ├── MalformedNotification   400: not JSON, not FHIR, too deep, contradictory
     │   ├── NotificationTooLarge    413: over the body limit
@@ -17,6 +19,16 @@
     │       ├── auth.AuthorizationRefused       no token, and none later
     │       ├── bulk.BulkExportFailed           the export is over
     │       └── egress.EgressRefused            not one of the tenant's hosts; not sent
+    ├── dicomweb.ImageStoreError    an image store could not do what it was asked to
+    │   ├── ImageStoreUnavailable   worth another try later
+    │   ├── ImageStoreRejected      the same request will fail again (ImageNotFound: not there)
+    │   ├── ImageStoreLied          the answer is not one to the question
+    │   ├── ImagesNotStored         some instances were not stored
+    │   ├── InvalidUid              not a UID; nothing was asked
+    │   └── NotAnInstance           not a DICOM file, or not one that says of what
+    ├── dicomfile.DicomError        a DICOM file cannot be read
+    ├── imaging_study.ImagingStudyError         an ImagingStudy does not say which study it is
+    ├── structured_report.StructuredReportError a DICOM object to be written would not be valid
     ├── features.NdjsonError        an export's line is not a resource
     ├── features.PathError          a declared FHIRPath cannot be evaluated
     ├── UnitError                   a quantity cannot be converted to the declared unit
@@ -30,6 +42,10 @@ from __future__ import annotations
 
 class FhirAdapterError(Exception):
     """Base of every error raised by :mod:`fhir_adapter`."""
+
+
+class Unavailable(FhirAdapterError):
+    """Somebody else cannot answer now; the same request may succeed later."""
 
 
 class ConfigurationError(FhirAdapterError):
@@ -92,7 +108,7 @@ class FhirServerError(FhirAdapterError):
         self.status = status
 
 
-class FhirUnavailable(FhirServerError):
+class FhirUnavailable(FhirServerError, Unavailable):
     """The server cannot answer now; the same request may succeed later."""
 
 

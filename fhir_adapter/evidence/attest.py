@@ -54,7 +54,7 @@ def attest(
     Parameters
     ----------
     resource : dict
-        Observation or RiskAssessment as the EHR holds it; left as it is.
+        Observation, RiskAssessment or DiagnosticReport as the EHR holds it; left as it is.
     practitioner : str
         ``Practitioner/{id}`` or ``PractitionerRole/{id}`` of the person.
     now : datetime
@@ -74,17 +74,19 @@ def attest(
     if not PRACTITIONER.match(practitioner):
         raise ValueError("only a Practitioner or PractitionerRole can attest")
     kind, status = resource.get("resourceType"), str(resource.get("status"))
-    if kind not in ("Observation", "RiskAssessment"):
-        raise ValueError("only an Observation or a RiskAssessment can be attested")
+    if kind not in ("Observation", "RiskAssessment", "DiagnosticReport"):
+        raise ValueError("only an Observation, a RiskAssessment or a DiagnosticReport can be attested")
     if status not in NEXT:
         raise ValueError(f"a result of status {status} cannot be attested")
     who = {"reference": practitioner}
     out = label_elements(resource)
     out["status"] = NEXT[status]
-    annotation = {"authorReference": who, "time": now.isoformat(timespec="seconds"), "text": note}
-    out["note"] = [*out.get("note", []), annotation]
-    if kind == "Observation" and who not in out.get("performer", []):
-        out["performer"] = [*out.get("performer", []), who]
+    if kind != "DiagnosticReport":  # which has no place for a note
+        annotation = {"authorReference": who, "time": now.isoformat(timespec="seconds"), "text": note}
+        out["note"] = [*out.get("note", []), annotation]
+    person = {"Observation": "performer", "DiagnosticReport": "resultsInterpreter"}.get(kind)
+    if person and who not in out.get(person, []):
+        out[person] = [*out.get(person, []), who]
     check(out)
     agent: Json = {"type": concept(PROVENANCE_PARTICIPANT, "verifier", "Verifier"), "who": who}
     if organization:

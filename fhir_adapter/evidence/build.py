@@ -9,11 +9,14 @@ from uuid import uuid5
 from fhir_adapter.codes import BEDSIDE, MODEL_TAG, Json
 from fhir_adapter.evidence.check import check
 from fhir_adapter.evidence.device import device, model_card
+from fhir_adapter.evidence.diagnosis import diagnosis_observations, diagnosis_report, diagnosis_risks, risky
 from fhir_adapter.evidence.provenance import provenance
 from fhir_adapter.evidence.results import abstention, observation, risk_assessment
-from fhir_adapter.prediction import Abstention, ModelIdentity, Prediction, ResultContext
+from fhir_adapter.prediction import Abstention, Diagnosis, ModelIdentity, Prediction, ResultContext
 
-__all__ = ["Evidence", "evidence_of", "result_key", "result_query"]
+__all__ = ["Answer", "Evidence", "evidence_of", "result_key", "result_query"]
+
+Answer = Prediction | Diagnosis | Abstention
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,10 @@ class Evidence:
     Parameters
     ----------
     result : str
-        The main resource: ``RiskAssessment/id``, or ``Observation/id`` for an abstention.
+        The main resource: ``RiskAssessment/id``, ``DiagnosticReport/id`` for a diagnosis, or ``Observation/id`` for an
+        abstention.
     observation : str
-        ``Observation/id``; its presence in the EHR means that this answer was written before.
+        ``Observation/id``, the first of several; its presence in the EHR means that this answer was written before.
     bundle : dict
         The transaction, PUTs only.
     """
@@ -44,11 +48,11 @@ def result_query(model: ModelIdentity, patient: str) -> str:
 def result_key(context: ResultContext, model: ModelIdentity) -> str:
     """Return what makes a result one and the same."""
     inputs = sorted(set(context.fingerprints))
-    return "|".join([context.tenant, context.patient, context.encounter or "", *inputs, model.digest])
+    return "|".join([context.tenant, context.patient, context.scope or "", *inputs, model.digest])
 
 
 def evidence_of(
-    answer: Prediction | Abstention,
+    answer: Answer,
     context: ResultContext,
     model: ModelIdentity,
     *,
@@ -61,7 +65,7 @@ def evidence_of(
 
     Parameters
     ----------
-    answer : Prediction or Abstention
+    answer : Prediction, Diagnosis or Abstention
         What the model said.
     context : ResultContext
         Whom it is about and what it was read from.
@@ -84,27 +88,37 @@ def evidence_of(
     """
     now = now or datetime.now(UTC)
     key = result_key(context, model)
-    ids = {kind: str(uuid5(BEDSIDE, f"{kind}|{key}")) for kind in ("Observation", "RiskAssessment", "Provenance")}
-    if isinstance(answer, Prediction):
-        results = [
-            observation(answer, context, model, ids["Observation"]),
-            risk_assessment(answer, context, model, ids),
-        ]
-    else:
-        results = [abstention(answer, context, model, ids["Observation"])]
+    results = _results(answer, context, model, key, now)
     resources = [
         *_about_the_model(model, context.organization, device_known, card_known, now),
         *results,
-        provenance(results, context, model, ids["Provenance"], now, replaces),
+        provenance(results, context, model, _id("Provenance", key), now, replaces),
     ]
     for resource in resources:
         check(resource)
     main = results[-1]
     return Evidence(
         result=f"{main['resourceType']}/{main['id']}",
-        observation=f"Observation/{ids['Observation']}",
+        observation=next(f"Observation/{found['id']}" for found in results if found["resourceType"] == "Observation"),
         bundle={"resourceType": "Bundle", "type": "transaction", "entry": [_put(resource) for resource in resources]},
     )
+
+
+def _id(name: str, key: str) -> str:
+    return str(uuid5(BEDSIDE, f"{name}|{key}"))
+
+
+def _results(answer: Answer, context: ResultContext, model: ModelIdentity, key: str, now: datetime) -> list[Json]:
+    """The results of an answer, the main one last."""
+    if isinstance(answer, Abstention):
+        return [abstention(answer, context, model, _id("Observation", key))]
+    if isinstance(answer, Prediction):
+        ids = {kind: _id(kind, key) for kind in ("Observation", "RiskAssessment")}
+        return [observation(answer, context, model, ids["Observation"]), risk_assessment(answer, context, model, ids)]
+    names = [*(item.name for item in answer.findings), *(item.name for item in answer.measurements)]
+    found = diagnosis_observations(answer, context, model, [_id(f"Observation|{name}", key) for name in names])
+    risks = [diagnosis_risks(answer, context, model, _id("RiskAssessment", key), found)] if risky(answer) else []
+    return [*found, *risks, diagnosis_report(answer, context, model, _id("DiagnosticReport", key), found, now)]
 
 
 def _about_the_model(

@@ -21,10 +21,15 @@ __all__ = ["check"]
 OBSERVATION_STATUS = frozenset(
     {"registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown"}
 )
+REPORT_STATUS = frozenset(
+    {"registered", "partial", "preliminary", "final", "amended", "corrected", "appended", "cancelled"}
+    | {"entered-in-error", "unknown"}
+)
 # Required bindings (FHIR R4 terminologies.html#required), by resource type and element.
 BINDINGS: dict[str, dict[str, frozenset[str]]] = {
     "Observation": {"status": OBSERVATION_STATUS},
     "RiskAssessment": {"status": OBSERVATION_STATUS},
+    "DiagnosticReport": {"status": REPORT_STATUS},
     "Device": {"status": frozenset({"active", "inactive", "entered-in-error", "unknown"})},
     "DocumentReference": {"status": frozenset({"current", "superseded", "entered-in-error"})},
     "AuditEvent": {"action": frozenset("CRUDE"), "outcome": frozenset({"0", "4", "8", "12"})},
@@ -101,6 +106,18 @@ def _risk_assessment(resource: Json) -> Iterator[str]:
                 yield "ras-1: low and high must be percentages"
 
 
+def _diagnostic_report(resource: Json) -> Iterator[str]:
+    """US Core DiagnosticReport for Report and Note Exchange."""
+    for element in ("category", "subject"):
+        if not resource.get(element):
+            yield f"US Core: {element} is missing"
+    told = resource.get("status") in {"partial", "preliminary", "final", "amended", "corrected", "appended"}
+    if told and not any(name.startswith("effective") for name in resource):
+        yield "us-core-10: effective[x] must be present"
+    if not resource.get("result") and not resource.get("conclusion"):
+        yield "the rule that a report holds a result or a conclusion"
+
+
 def _provenance(resource: Json) -> Iterator[str]:
     """FHIR R4 provenance.html#bnd, and US Core Provenance."""
     for agent in resource.get("agent", []):
@@ -122,6 +139,7 @@ def _audit_event(resource: Json) -> Iterator[str]:
 RULES: dict[str, Callable[[Json], Iterator[str]]] = {
     "Observation": _observation,
     "RiskAssessment": _risk_assessment,
+    "DiagnosticReport": _diagnostic_report,
     "Provenance": _provenance,
     "AuditEvent": _audit_event,
 }

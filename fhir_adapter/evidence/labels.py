@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 
 from fhir_adapter.codes import (
+    ABOUT_TAG,
     AI_ASSERTED,
     AI_CONFIDENCE,
     INLINE_LABEL,
@@ -22,7 +23,12 @@ from fhir_adapter.prediction import ModelIdentity, RiskAtHorizon
 
 __all__ = ["confidence", "label_elements", "labelled", "percent", "quantity"]
 
-AI_MADE = {"Observation": ("component", "dataAbsentReason"), "RiskAssessment": ("prediction",)}
+AI_MADE = {
+    "Observation": ("component", "dataAbsentReason", "valueQuantity", "interpretation"),
+    "RiskAssessment": ("prediction",),
+}
+# Of a primitive type, whose extensions lie beside it (FHIR R4 json.html#primitive).
+AI_MADE_PRIMITIVES = {"DiagnosticReport": ("conclusion",)}
 
 
 def percent(probability: float) -> float:
@@ -35,13 +41,16 @@ def quantity(value: float, unit: str) -> Json:
     return {"value": value, "unit": unit, "system": UCUM, "code": unit}
 
 
-def labelled(kind: str, identifier: str, model: ModelIdentity) -> Json:
-    """Return the beginning of a resource that is made by AI as a whole."""
-    return {
-        "resourceType": kind,
-        "id": identifier,
-        "meta": {"security": [AI_ASSERTED], "tag": [coding(MODEL_TAG, model.name)]},
-    }
+def labelled(kind: str, identifier: str, model: ModelIdentity, about: str | None = None) -> Json:
+    """Return the beginning of a resource that is made by AI as a whole.
+
+    Parameters
+    ----------
+    about : str, optional
+        What the result is about, where that is not its encounter.
+    """
+    tags = [coding(MODEL_TAG, model.name), *([coding(ABOUT_TAG, about)] if about else [])]
+    return {"resourceType": kind, "id": identifier, "meta": {"security": [AI_ASSERTED], "tag": tags}}
 
 
 def label_elements(resource: Json) -> Json:
@@ -53,13 +62,20 @@ def label_elements(resource: Json) -> Json:
     for name in AI_MADE.get(str(out.get("resourceType")), ()):
         found = out.get(name)
         for element in found if isinstance(found, list) else [found] if found else []:
-            extensions = element.setdefault("extension", [])
-            if not any(item.get("url") == INLINE_LABEL for item in extensions):
-                extensions.append({"url": INLINE_LABEL, "valueCoding": AI_ASSERTED})
+            _label(element)
+    for name in AI_MADE_PRIMITIVES.get(str(out.get("resourceType")), ()):
+        if name in out:
+            _label(out.setdefault(f"_{name}", {}))
     security = out.setdefault("meta", {}).setdefault("security", [])
     if INLINE_LABELS not in security:
         security.append(INLINE_LABELS)
     return out
+
+
+def _label(element: Json) -> None:
+    extensions = element.setdefault("extension", [])
+    if not any(item.get("url") == INLINE_LABEL for item in extensions):
+        extensions.append({"url": INLINE_LABEL, "valueCoding": AI_ASSERTED})
 
 
 def confidence(risk: RiskAtHorizon) -> list[Json]:

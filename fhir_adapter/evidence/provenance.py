@@ -12,6 +12,7 @@ from datetime import datetime
 from fhir_adapter.codes import (
     AI_ASSERTED,
     AI_PROVENANCE_PROFILE,
+    DICOM_UID,
     MODEL_TAG,
     PROVENANCE_PARTICIPANT,
     V3_DATA_OPERATION,
@@ -20,7 +21,7 @@ from fhir_adapter.codes import (
     concept,
 )
 from fhir_adapter.evidence.device import ARTIFICIAL_INTELLIGENCE, card_id, device_id
-from fhir_adapter.prediction import ModelIdentity, ResultContext
+from fhir_adapter.prediction import ImageSource, ModelIdentity, ResultContext
 
 __all__ = ["provenance"]
 
@@ -40,7 +41,7 @@ def provenance(
     results : sequence of dict
         Its targets.
     context : ResultContext
-        Its entities of role ``source``.
+        Its entities of role ``source``: resources, then DICOM instances.
     replaces : sequence of str
         References of earlier results that these revise.
     """
@@ -49,6 +50,7 @@ def provenance(
     if model.card:
         entities.append(("derivation", f"DocumentReference/{card_id(model)}"))
     entities += [("revision", reference) for reference in replaces]
+    files = [{"role": "source", "what": _file(image)} for image in context.images]
     resource: Json = {
         "resourceType": "Provenance",
         "id": identifier,
@@ -67,6 +69,13 @@ def provenance(
             }
         ],
     }
-    if entities:
-        resource["entity"] = [{"role": role, "what": {"reference": reference}} for role, reference in entities]
+    if entities or files:
+        named = [{"role": role, "what": {"reference": reference}} for role, reference in entities]
+        resource["entity"] = [*named, *files]
     return resource
+
+
+def _file(image: ImageSource) -> Json:
+    """A DICOM instance by its UID (FHIR R4 imagingstudy.html, identifiers of instances); it is no resource."""
+    identifier = {"system": DICOM_UID, "value": f"urn:oid:{image.sop_instance}"}
+    return {"identifier": identifier, "display": f"DICOM instance, SHA-256 {image.sha256}"}

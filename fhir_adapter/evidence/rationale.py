@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fhir_adapter.prediction import Contribution, ModelIdentity, Prediction
+from fhir_adapter.prediction import Contribution, Diagnosis, Finding, ModelIdentity, Prediction
 
-__all__ = ["competing_rationale", "rationale_of"]
+__all__ = ["competing_rationale", "finding_rationale", "rationale_of"]
 
 NAMED_CONTRIBUTIONS = 4
 DAYS_PER_YEAR = 365
@@ -30,18 +30,29 @@ def competing_rationale(model: ModelIdentity) -> str:
     return f"Competing event, not the predicted one: once it has happened, it rules out: {model.outcome_text}."
 
 
+def finding_rationale(answer: Diagnosis, finding: Finding) -> str:
+    """Return what moved the score of a finding most, in words; empty when nothing is known of this one."""
+    if answer.explained != finding.name:
+        return ""
+    named = [item for item in answer.contributions if item.effect != 0]
+    return "; ".join(
+        f"{item.display} {item.value} {_direction(item, 'score')} ({item.effect:+.2f})"
+        for item in named[:NAMED_CONTRIBUTIONS]
+    )
+
+
 def _on_log_hazard(item: Contribution) -> str:
-    return f"{item.display} {item.value} {_direction(item)} the risk ({item.effect:+.2f})"
+    return f"{item.display} {item.value} {_direction(item)} ({item.effect:+.2f})"
 
 
 def _in_points(item: Contribution, until: str) -> str:
     points = f"{abs(item.effect):.1f}"
     unit = "percentage point" if points == "1.0" else "percentage points"
-    return f"{item.display} {item.value} {_direction(item)} the risk within {until} by {points} {unit}"
+    return f"{item.display} {item.value} {_direction(item)} within {until} by {points} {unit}"
 
 
-def _direction(item: Contribution) -> str:
-    return "raises" if item.effect > 0 else "lowers"
+def _direction(item: Contribution, what: str = "risk") -> str:
+    return f"{'raises' if item.effect > 0 else 'lowers'} the {what}"
 
 
 def _within(days: float) -> str:

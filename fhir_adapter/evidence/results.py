@@ -29,16 +29,26 @@ from fhir_adapter.prediction import (
     RiskAtHorizon,
 )
 
-__all__ = ["abstention", "observation", "risk_assessment"]
+__all__ = ["about", "abstention", "common_observation", "method_of", "observation", "risk_assessment"]
 
 ABSENT = {
     AbstentionReason.MISSING_INPUT: ("unknown", "Unknown"),
     AbstentionReason.IMPLAUSIBLE_INPUT: ("error", "Error"),
     AbstentionReason.UNIT_NOT_CONVERTIBLE: ("unsupported", "Unsupported"),
-    AbstentionReason.OUTSIDE_POPULATION: ("not-applicable", "Not Applicable"),
     AbstentionReason.NO_INDEX_TIME: ("unknown", "Unknown"),
     AbstentionReason.NOT_COMPUTABLE: ("error", "Error"),
+    AbstentionReason.STUDY_INCOMPLETE: ("unknown", "Unknown"),
+    AbstentionReason.NO_PIXELS: ("unknown", "Unknown"),
+    AbstentionReason.NO_WAVEFORM: ("unknown", "Unknown"),
+    AbstentionReason.GAPS: ("unknown", "Unknown"),
+    AbstentionReason.NOT_DICOM: ("error", "Error"),
+    AbstentionReason.DAMAGED: ("error", "Error"),
+    AbstentionReason.TOO_LARGE: ("unsupported", "Unsupported"),
+    AbstentionReason.TOO_MANY_IMAGES: ("unsupported", "Unsupported"),
+    AbstentionReason.UNSUPPORTED: ("unsupported", "Unsupported"),
 }
+# Whatever else stands against an answer says that the patient or the image is not one of the model's.
+NOT_THE_MODELS = ("not-applicable", "Not Applicable")
 # FHIR R4 observation.html: what Observation.derivedFrom may refer to.
 DERIVED_FROM = frozenset(
     {"DocumentReference", "ImagingStudy", "Media", "QuestionnaireResponse", "Observation", "MolecularSequence"}
@@ -50,15 +60,20 @@ def method_of(model: ModelIdentity) -> Json:
     return concept(MODEL_METHOD, f"{model.name}-{model.version}", text=f"{model.title} {model.version}")
 
 
-def _about(context: ResultContext) -> Json:
-    about: Json = {"subject": {"reference": context.patient}}
+def _told(model: ModelIdentity) -> str:
+    return model.outcome_text if model.kind == "diagnosis" else f"Predicted risk: {model.outcome_text}"
+
+
+def about(context: ResultContext) -> Json:
+    """Return whom a result is about."""
+    found: Json = {"subject": {"reference": context.patient}}
     if context.encounter:
-        about["encounter"] = {"reference": context.encounter}
-    return about
+        found["encounter"] = {"reference": context.encounter}
+    return found
 
 
-def _common_observation(context: ResultContext, model: ModelIdentity, identifier: str) -> Json:
-    """What a prediction and an abstention share.
+def common_observation(context: ResultContext, model: ModelIdentity, identifier: str) -> Json:
+    """Return what every Observation of an answer, and of an abstention, shares.
 
     - category: of the value set that US Core binds for clinical results (laboratory, exam, therapy, imaging,
       procedure, vital-signs, activity), ``procedure`` is the one for results worked out outside laboratory and
@@ -73,12 +88,12 @@ def _common_observation(context: ResultContext, model: ModelIdentity, identifier
       called high or low before a person has looked.
     """
     resource = {
-        **labelled("Observation", identifier, model),
+        **labelled("Observation", identifier, model, context.about),
         "identifier": [{"system": RESULT_IDENTIFIER, "value": identifier}],
         "status": "preliminary",
         "category": [concept(OBSERVATION_CATEGORY, "procedure", "Procedure")],
-        "code": concept(RESULT_CODE, model.name, model.title, f"Predicted risk: {model.outcome_text}"),
-        **_about(context),
+        "code": concept(RESULT_CODE, model.name, model.title, _told(model)),
+        **about(context),
         "method": method_of(model),
         "device": {"reference": f"Device/{device_id(model)}"},
     }
@@ -94,7 +109,7 @@ def _common_observation(context: ResultContext, model: ModelIdentity, identifier
 def observation(answer: Prediction, context: ResultContext, model: ModelIdentity, identifier: str) -> Json:
     """Return the Observation of a prediction: components for the horizons, the curve, its band and its median."""
     return {
-        **_common_observation(context, model, identifier),
+        **common_observation(context, model, identifier),
         "note": [{"text": model.status}],
         "component": components(answer, model),
     }
@@ -110,12 +125,12 @@ def risk_assessment(answer: Prediction, context: ResultContext, model: ModelIden
     newest source, or time zero where no source has one; when it was worked out is Provenance.recorded.
     """
     resource: Json = {
-        **labelled("RiskAssessment", ids["RiskAssessment"], model),
+        **labelled("RiskAssessment", ids["RiskAssessment"], model, context.about),
         "identifier": [{"system": RESULT_IDENTIFIER, "value": ids["RiskAssessment"]}],
         "status": "preliminary",
         "method": method_of(model),
         "code": concept(RESULT_CODE, model.name, model.title),
-        **_about(context),
+        **about(context),
         "performer": {"reference": f"Device/{device_id(model)}"},
         "basis": [
             {"reference": f"Observation/{ids['Observation']}"},
@@ -155,11 +170,11 @@ def _prediction(risk: RiskAtHorizon, outcome: Json, rationale: str, start: datet
 
 def abstention(answer: Abstention, context: ResultContext, model: ModelIdentity, identifier: str) -> Json:
     """Return the Observation that says why there is no prediction."""
-    code, display = ABSENT[answer.reason]
+    code, display = ABSENT.get(answer.reason, NOT_THE_MODELS)
     absent = concept(DATA_ABSENT_REASON, code, display, text=f"No prediction. {answer.detail}")
     absent["coding"].append(coding(ABSTENTION_REASON, answer.reason.value))
     return {
-        **_common_observation(context, model, identifier),
+        **common_observation(context, model, identifier),
         "dataAbsentReason": absent,
         "note": [{"text": f"No prediction. {answer.detail}"}],
     }

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from uuid import uuid5
 
 from fhir_adapter.codes import (
+    ABOUT_TAG,
     AI_ASSERTED,
     AI_DEVICE_TYPE,
     BEDSIDE,
@@ -31,19 +32,25 @@ from fhir_adapter.evidence.check import check
 from fhir_adapter.references import Source
 
 __all__ = [
+    "REPORTED_TYPES",
+    "RESULT_TYPES",
     "UNCONFIRMED",
     "WATCHED",
     "Earlier",
+    "about_of",
     "encounter_of",
     "is_ours",
     "key_of",
     "results_queries",
+    "says_about",
     "superseding",
     "watch_queries",
     "withdrawal",
 ]
 
 RESULT_TYPES = ("Observation", "RiskAssessment")
+# Of models whose answers are reported as a whole, too.
+REPORTED_TYPES = (*RESULT_TYPES, "DiagnosticReport")
 WRITTEN_TYPES = frozenset(
     {*RESULT_TYPES, "AuditEvent", "Device", "DiagnosticReport", "DocumentReference", "Provenance", "Task"}
 )
@@ -72,8 +79,15 @@ def key_of(resource: Json) -> str:
     return str(resource.get("id"))
 
 
-def results_queries(model: str, patient: str | None, encounter: str | None = None) -> tuple[str, str]:
-    """Return the searches for a model's earlier Observations and RiskAssessments.
+def results_queries(
+    model: str,
+    patient: str | None,
+    encounter: str | None = None,
+    *,
+    about: str | None = None,
+    types: Sequence[str] = RESULT_TYPES,
+) -> tuple[str, ...]:
+    """Return the searches for a model's earlier results, one for each type.
 
     Parameters
     ----------
@@ -81,24 +95,28 @@ def results_queries(model: str, patient: str | None, encounter: str | None = Non
         Name of the model.
     patient, encounter : str or None
         ``Patient/id``, ``Encounter/id``: whose, or about what.
+    about : str or None
+        About what, where that is not an encounter.
+    types : sequence of str
+        Of resources.
     """
-    observations, assessments = (_search(kind, model, patient, encounter) for kind in RESULT_TYPES)
-    return observations, assessments
+    return tuple(_search(kind, model, patient, encounter, about) for kind in types)
 
 
-def watch_queries(model: str, patient: str) -> tuple[str, str]:
+def watch_queries(model: str, patient: str, types: Sequence[str] = RESULT_TYPES) -> tuple[str, ...]:
     """Return the same searches for the end of a transaction: who else wrote meanwhile, in few bytes."""
-    observations, assessments = (_search(kind, model, patient, None, _elements=WATCHED) for kind in RESULT_TYPES)
-    return observations, assessments
+    return tuple(_search(kind, model, patient, None, None, _elements=WATCHED) for kind in types)
 
 
-def _search(kind: str, model: str, patient: str | None, encounter: str | None, **more: str) -> str:
-    parameters = {"_tag": f"{MODEL_TAG}|{model}"}
+def _search(kind: str, model: str, patient: str | None, encounter: str | None, about: str | None, **more: str) -> str:
+    parameters = [("_tag", f"{MODEL_TAG}|{model}")]
     if patient:
-        parameters["patient"] = patient.removeprefix("Patient/")
+        parameters.append(("patient", patient.removeprefix("Patient/")))
     if encounter:
-        parameters["encounter"] = encounter
-    return f"{kind}?" + urlencode({**parameters, "_count": "200", **more})
+        parameters.append(("encounter", encounter))
+    if about:
+        parameters.append(("_tag", f"{ABOUT_TAG}|{about}"))
+    return f"{kind}?" + urlencode([*parameters, ("_count", "200"), *more.items()])
 
 
 @dataclass(frozen=True)
@@ -117,17 +135,13 @@ class Earlier:
         """Return whether results with all of these keys are there, live or not."""
         return set(keys) <= {key_of(result) for result in self.results}
 
-    def replaced_by(self, keys: Sequence[str], encounter: str | None) -> tuple[Json, ...]:
-        """Return the live, unconfirmed results of an encounter that are not the ones with these keys.
+    def replaced_by(self, keys: Sequence[str], about: str | None) -> tuple[Json, ...]:
+        """Return the live, unconfirmed results about an encounter (or a study) that are not the ones with these keys.
 
         Two resources with one key (a server that let two conditional creates win) count as one result: the one
         with the lowest id stays.
         """
-        live = [
-            result
-            for result in self.results
-            if result.get("status") in UNCONFIRMED and encounter_of(result) == encounter
-        ]
+        live = [result for result in self.results if result.get("status") in UNCONFIRMED and about_of(result) == about]
         kept: dict[tuple[object, str], str] = {}
         for result in live:
             key = (result.get("resourceType"), key_of(result))
@@ -138,7 +152,7 @@ class Earlier:
             if key_of(result) not in keys or kept[result.get("resourceType"), key_of(result)] != str(result["id"])
         )
 
-    def newer_than(self, sources: Iterable[Source], encounter: str | None) -> bool:
+    def newer_than(self, sources: Iterable[Source], about: str | None) -> bool:
         """Return whether a live result was made from a newer version of one of these resources.
 
         A batch is no snapshot (FHIR R4 http.html#transaction): a slow reader may hold an older version than the
@@ -146,7 +160,7 @@ class Earlier:
         """
         ours = {source.current: _number(source.reference) for source in sources}
         for result in self.results:
-            if result.get("status") not in UNCONFIRMED or encounter_of(result) != encounter:
+            if result.get("status") not in UNCONFIRMED or about_of(result) != about:
                 continue
             for item in (*(result.get("basis") or []), *(result.get("derivedFrom") or [])):
                 reference = str(item.get("reference", ""))
@@ -154,6 +168,19 @@ class Earlier:
                 if mine is not None and theirs is not None and theirs > mine:
                     return True
         return False
+
+
+def about_of(result: Json) -> str | None:
+    """Return what a result is about: what it says itself, else its encounter; None when it names neither."""
+    return says_about(result) or encounter_of(result)
+
+
+def says_about(result: Json) -> str | None:
+    """Return what a result itself says that it is about, as those of diagnosis models do; None when it does not."""
+    for tag in (result.get("meta") or {}).get("tag") or []:
+        if tag.get("system") == ABOUT_TAG:
+            return str(tag.get("code"))
+    return None
 
 
 def encounter_of(result: Json) -> str | None:

@@ -40,6 +40,8 @@ def _clinical_time(resource: Json) -> datetime | None:
     elif kind == "Condition":
         texts = [resource.get("onsetDateTime"), (resource.get("onsetPeriod") or {}).get("start")]
         texts.append(resource.get("recordedDate"))
+    elif kind == "ImagingStudy":
+        texts = [resource.get("started")]
     elif kind == "Encounter":
         texts = [(resource.get("period") or {}).get("start")]
     else:

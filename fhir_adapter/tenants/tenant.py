@@ -27,7 +27,11 @@ _LANGUAGE = re.compile(
 _KNOWN = frozenset(
     {"name", "fhir_base", "fhir_version", "dicomweb_root", "auth", "organization", "subscriptions", "allow_private"}
     | {"allowed_hosts", "locale", "time_zone", "code_systems", "audit", "concept_maps"}
+    | {"study_stable_seconds", "study_patience_seconds", "imaging_results"}
 )
+
+# Seconds; SQS keeps a message for so long in the queue of the template.
+LONGEST_WAIT = 345_600
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,14 @@ class Tenant:
         ConceptMap resources (R4) from its local codes to those that models declare.
     audit : {"log", "ehr"}
         Where AuditEvents go: to the function's log, without anything about the patient, or whole into the EHR.
+    study_stable_seconds : float
+        For how long nothing may have changed in a study before it is read.
+    study_patience_seconds : float
+        For how long a study is waited for that is not there, or not whole by what its ImagingStudy says; not shorter
+        than `study_stable_seconds`.
+    imaging_results : {"fhir", "dicom"}
+        Where results of imaging models go: to the EHR, or to the image store as well, as a structured report and a
+        picture of what the model looked at.
     """
 
     name: str
@@ -80,6 +92,9 @@ class Tenant:
     code_systems: tuple[str, ...] = ()
     concept_maps: tuple[Json, ...] = field(default=(), repr=False)
     audit: str = "log"
+    study_stable_seconds: float = 60.0
+    study_patience_seconds: float = 3600.0
+    imaging_results: str = "fhir"
     _origins: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -102,9 +117,20 @@ class Tenant:
             raise ConfigurationError(f"{where}: time_zone must be an IANA name such as Europe/Vienna")
         if self.audit not in ("log", "ehr"):
             raise ConfigurationError(f"{where}: audit must be log or ehr")
+        self._check_imaging(where)
         if not all(isinstance(system, str) and ":" in system for system in self.code_systems):
             raise ConfigurationError(f"{where}: code_systems must be system URLs")
         _ = self.terminology  # a map that is wrong is refused now, not at the first event
+
+    def _check_imaging(self, where: str) -> None:
+        if self.imaging_results not in ("fhir", "dicom"):
+            raise ConfigurationError(f"{where}: imaging_results must be fhir or dicom")
+        for key in ("study_stable_seconds", "study_patience_seconds"):
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_WAIT:
+                raise ConfigurationError(f"{where}: {key} must lie between 0 and {LONGEST_WAIT}")
+        if self.study_patience_seconds < self.study_stable_seconds:
+            raise ConfigurationError(f"{where}: study_patience_seconds must not be less than study_stable_seconds")
 
     @cached_property
     def terminology(self) -> Terminology:
@@ -183,6 +209,9 @@ class Tenant:
             code_systems=tuple(data.get("code_systems", ())),
             concept_maps=tuple(data.get("concept_maps", ())),
             audit=data.get("audit", "log"),
+            study_stable_seconds=data.get("study_stable_seconds", 60.0),
+            study_patience_seconds=data.get("study_patience_seconds", 3600.0),
+            imaging_results=data.get("imaging_results", "fhir"),
         )
 
 

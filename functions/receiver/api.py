@@ -119,7 +119,7 @@ class Receiver:
         notifications = parse_notification(request.http_method, path, body, subscription, Origin(tenant.fhir_base))
         events = _events(tenant, subscription, notifications)
         if events:
-            self._queue.send(events)
+            self._queue.send(events, subscription.models)
         self._note(tenant, subscription, notifications, events)
         return Response(202, body="")
 

@@ -8,8 +8,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.receiver.api import Receiver
-from functions.serving.cloud import SqsQueue, setting
+from functions.serving.cloud import setting
 from functions.serving.marks import TableMarks
+from functions.serving.routes import routed_queue
 from functions.serving.tenants import SecretTenants
 
 _receiver: Receiver | None = None
@@ -22,7 +23,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         table = os.environ.get("LEDGER_TABLE")
         _receiver = Receiver(
             SecretTenants(setting("TENANT_SECRET_PREFIX")),
-            SqsQueue(setting("EVENT_QUEUE_URL")),
+            routed_queue(),
             TableMarks(table) if table else None,
         )
     return _receiver(event, context)

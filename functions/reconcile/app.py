@@ -19,9 +19,10 @@ from fhir_adapter.client import FhirClient
 from fhir_adapter.errors import ConfigurationError
 from fhir_adapter.tenants import Tenant, TenantStore
 from functions.reconcile.reconcile import Reconciler, Report
-from functions.serving.cloud import SqsQueue, TableLedger, setting
+from functions.serving.cloud import TableLedger, setting
 from functions.serving.connect import open_client
 from functions.serving.marks import TableMarks
+from functions.serving.routes import routed_queue
 from functions.serving.tenants import SecretTenants
 
 __all__ = ["ReconcileFailed", "handler", "reconcile_all", "reconcile_tenant"]
@@ -42,7 +43,7 @@ def reconcile_tenant(
 ) -> list[Report]:
     """Reconcile one tenant with the queue and tables that the environment names."""
     table = setting("LEDGER_TABLE")
-    queue = SqsQueue(setting("EVENT_QUEUE_URL"))
+    queue = routed_queue()
     with connect(tenant) as client:
         reconciler = Reconciler(
             tenant=tenant,

@@ -227,7 +227,7 @@ class Reconciler:
                     )
                     missed = [model for model, own in gaps.items() if (first, last) in own]
                     events += [replace(event, id=str(uuid4()), model=model) for model in missed]
-        self.queue.send(events)
+        self.queue.send(events, entry.models)
         return len(events)
 
     def _repair(self, subscriptions: Subscriptions, entry: SubscriptionEntry, reference: str) -> bool:
@@ -283,7 +283,7 @@ class Reconciler:
         found = (event_for(self.tenant.name, entry, self.client, resource, again=True) for resource in resources)
         asked = model if model in _models(entry) else None
         events = [replace(event, model=asked) for event in found if event]
-        self.queue.send(events)
+        self.queue.send(events, entry.models)
         return len(events)
 
 

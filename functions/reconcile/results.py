@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from fhir_adapter.client import FhirClient
 from fhir_adapter.codes import MODEL_TAG, Json
 from fhir_adapter.errors import FhirRejected, FhirUnavailable
-from fhir_adapter.evidence.supersede import UNCONFIRMED, WATCHED, encounter_of, withdrawal
+from fhir_adapter.evidence.supersede import UNCONFIRMED, WATCHED, about_of, says_about, withdrawal
 from fhir_adapter.writing import write
 from functions.serving.sweep import MOST
 
@@ -26,7 +26,7 @@ CALLED_OFF = frozenset({"cancelled", "entered-in-error"})
 
 @dataclass
 class Results:
-    """A model's results, by encounter."""
+    """A model's results, by what they are about: an encounter, a study, a report."""
 
     live: dict[str, list[Json]] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
@@ -47,12 +47,12 @@ def results_of(client: FhirClient, model: str, start: datetime) -> Results:
         results = list(islice(client.search(kind, parameters, pages=MOST // 200), MOST))
         found.cut |= len(results) >= MOST
         for result in results:
-            encounter = encounter_of(result)
-            if encounter is None:
+            about = about_of(result)
+            if about is None:
                 continue
-            found.answered.add(encounter)
+            found.answered.add(about)
             if result.get("status") in UNCONFIRMED:
-                found.live.setdefault(encounter, []).append(result)
+                found.live.setdefault(about, []).append(result)
     return found
 
 
@@ -74,7 +74,17 @@ def mark(client: FhirClient, listed: Sequence[Json], reason: str, organization: 
 
 
 def lost(client: FhirClient, criteria: Sequence[str], encounters: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the encounters that are gone, called off or match none of the criteria any more, in one round trip."""
+    """Yield what is gone, called off or matches none of the criteria any more, in one round trip.
+
+    A result about something of another type than is asked about was asked for by a resource that led there: whether
+    that one still matches says nothing of the result, and it is passed over. So is what is made of several parts.
+    """
+    kinds = {one.partition("?")[0] for one in criteria}
+    encounters = [
+        reference for reference in encounters if reference.partition("/")[0] in kinds and "@" not in reference
+    ]
+    if not encounters:
+        return
     answers = client.batch([*encounters, *(_matching(one, encounters) for one in criteria)])
     still: set[str] = set()
     for page in answers[len(encounters) :]:
@@ -83,13 +93,18 @@ def lost(client: FhirClient, criteria: Sequence[str], encounters: Sequence[str])
         still |= {f"{found.get('resourceType')}/{found.get('id')}" for found in client.complete(page.resource)}
     for encounter, answer in zip(encounters, answers, strict=False):
         if answer.status in GONE:
-            yield encounter, "The encounter is no longer in the record."
+            yield encounter, f"The {_named(encounter)} is no longer in the record."
         elif answer.status != 200 or answer.resource is None:
             continue  # not readable now says nothing
         elif answer.resource.get("status") in CALLED_OFF:
-            yield encounter, f"The encounter's status is {answer.resource['status']}."
+            yield encounter, f"The {_named(encounter)}'s status is {answer.resource['status']}."
         elif encounter not in still:
-            yield encounter, "The encounter no longer matches what the model is asked about."
+            yield encounter, f"The {_named(encounter)} no longer matches what the model is asked about."
+
+
+def _named(reference: str) -> str:
+    kind = reference.partition("/")[0]
+    return {"ImagingStudy": "study", "DiagnosticReport": "report"}.get(kind, kind.lower())
 
 
 def _matching(criteria: str, encounters: Sequence[str]) -> str:
@@ -104,12 +119,17 @@ def predictions(results: Sequence[Json]) -> list[Json]:
 
 
 def doubled(results: Results) -> list[str]:
-    """Encounters with two live results of one kind: workers that overtook each other and died."""
+    """What has two live results of one kind: workers that overtook each other and died.
+
+    A diagnosis says itself what it is about, has an Observation for each finding, and one RiskAssessment at most; what
+    is made of several parts cannot be read and asked for again.
+    """
     found = []
-    for encounter, live in results.live.items():
+    for about, live in results.live.items():
         kinds = [result.get("resourceType") for result in live]
-        if any(kinds.count(kind) > 1 for kind in set(kinds)):
-            found.append(encounter)
+        counted = {"RiskAssessment"} if any(map(says_about, live)) else set(kinds)
+        if "@" not in about and any(kinds.count(kind) > 1 for kind in counted):
+            found.append(about)
     return found
 
 

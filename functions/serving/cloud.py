@@ -6,6 +6,7 @@ Clients are made when first used, so that importing this module opens no connect
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +25,21 @@ __all__ = ["EventQueue", "Ledger", "MemoryLedger", "MemoryQueue", "PassedOver", 
 KEEP_DAYS = 90
 BATCH = 10
 READ_AT_ONCE = 100
+LONGEST_DELAY = 900
 
 
 class EventQueue(Protocol):
     """Where events go."""
 
-    def send(self, events: Sequence[Event]) -> None:
-        """Send all of them, or raise."""
+    def send(self, events: Sequence[Event], models: Sequence[str] = ()) -> None:
+        """Send all of them, or raise.
+
+        Parameters
+        ----------
+        models : sequence of str
+            Those of the subscription: where there are queues for different functions, an event that names no model is
+            for the first of them.
+        """
 
 
 class QueueError(Exception):
@@ -47,16 +56,29 @@ class SqsQueue:
     def _client(self) -> Any:
         return boto3.client("sqs")
 
-    def send(self, events: Sequence[Event]) -> None:
-        """Send in batches of ten.
+    def send(self, events: Sequence[Event], models: Sequence[str] = ()) -> None:  # noqa: ARG002 - one for all
+        """Send in batches of ten; the queue is that of all models.
 
         Raises
         ------
         QueueError
             When SQS refused one; the others may have been taken, and being sent twice does no harm.
         """
+        self.send_later(events, 0)
+
+    def send_later(self, events: Sequence[Event], seconds: float) -> None:
+        """Send them so that they arrive in some seconds, at most 15 minutes (SQS SendMessage, DelaySeconds).
+
+        Raises
+        ------
+        QueueError
+        """
+        delay = min(max(math.ceil(seconds), 0), LONGEST_DELAY)
         for batch in _batches(events):
-            entries = [{"Id": str(index), "MessageBody": event.to_json()} for index, event in enumerate(batch)]
+            entries: list[Any] = [
+                {"Id": str(index), "MessageBody": event.to_json(), **({"DelaySeconds": delay} if delay else {})}
+                for index, event in enumerate(batch)
+            ]
             answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
             if answer.get("Failed"):
                 raise QueueError(f"the queue refused {len(answer['Failed'])} of {len(batch)} events")
@@ -84,7 +106,7 @@ class MemoryQueue:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def send(self, events: Sequence[Event]) -> None:
+    def send(self, events: Sequence[Event], models: Sequence[str] = ()) -> None:  # noqa: ARG002 - one for all
         """Append them."""
         self.events.extend(events)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -32,24 +32,31 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fhir_adapter.audit import LogAudit
 from fhir_adapter.client import FhirClient
-from fhir_adapter.errors import ConfigurationError, FhirRejected, FhirUnavailable, InvalidResourceError
+from fhir_adapter.errors import FhirAdapterError, Unavailable
 from fhir_adapter.tenants import SubscriptionEntry, Tenant
 from functions.serving.cloud import PassedOver, QueueError, SqsQueue, TableLedger, setting
-from functions.serving.connect import open_client
-from functions.serving.errors import EventRejected
+from functions.serving.connect import open_client, open_images
+from functions.serving.errors import EventRejected, ModelRefused, StudyNotReady
 from functions.serving.events import Event, for_models
 from functions.serving.marks import TableMarks, channel_of, channels
 from functions.serving.package import Model
+from functions.serving.routes import RoutedQueue, routed_queue
 from functions.serving.steps import Checkpoint, Step, go_on
 from functions.serving.sweep import sweep
 from functions.serving.tenants import SecretTenants
 from functions.serving.worker import answer_event
 
+if TYPE_CHECKING:
+    from fhir_adapter.dicomweb import ImageStore
+    from functions.serving.imaging import Images
+
 __all__ = ["ModelFunction"]
 
 # For the last: an event that another copy of the function is answering just now is tried again later.
-TRY_AGAIN = (FhirUnavailable, QueueError, BotoCoreError, ClientError, IdempotencyAlreadyInProgressError)
-NEVER = (EventRejected, FhirRejected, InvalidResourceError, ConfigurationError)
+TRY_AGAIN = (Unavailable, QueueError, BotoCoreError, ClientError, IdempotencyAlreadyInProgressError)
+# Whatever else the adapter knows by name: what the EHR or the image store refuses, what is not valid, not configured,
+# or not what it says it is. None of it will be otherwise when it is asked again.
+NEVER = (EventRejected, ModelRefused, FhirAdapterError)
 REMEMBER_SECONDS = 3600
 
 
@@ -64,6 +71,8 @@ class ModelFunction:
         Opens the FHIR client of a tenant; one is kept per tenant.
     checkpoint : callable, optional
         Told of each step (:class:`~functions.serving.steps.Step`), for tests.
+    connect_images : callable, optional
+        Opens the image store of a tenant at a DICOMweb root; one is kept per tenant and root.
     """
 
     def __init__(
@@ -71,8 +80,11 @@ class ModelFunction:
         models: Mapping[str, Model],
         connect: Callable[[Tenant], FhirClient] | None = None,
         checkpoint: Checkpoint = go_on,
+        connect_images: Callable[[Tenant, str], ImageStore] | None = None,
     ) -> None:
         self.models = dict(models)
+        self._connect_images = connect_images or open_images
+        self._stores: dict[Hashable, ImageStore] = {}
         self._connect = connect or open_client
         self._checkpoint = checkpoint
         self._clients: dict[Hashable, FhirClient] = {}
@@ -86,8 +98,8 @@ class ModelFunction:
         return SecretTenants(setting("TENANT_SECRET_PREFIX"))
 
     @cached_property
-    def _queue(self) -> SqsQueue:
-        return SqsQueue(setting("EVENT_QUEUE_URL"))
+    def _queue(self) -> RoutedQueue:
+        return routed_queue()
 
     @cached_property
     def _dead_letters(self) -> SqsQueue:
@@ -100,6 +112,15 @@ class ModelFunction:
     @cached_property
     def _marks(self) -> TableMarks:
         return TableMarks(setting("LEDGER_TABLE"))
+
+    @cached_property
+    def _images(self) -> Images | None:
+        """Where images are, for models that look at them; the others do without what reads DICOM."""
+        if not any(model.package.looks for model in self.models.values()):
+            return None
+        from functions.serving.imaging import Images, TableStudies
+
+        return Images(self._store, TableStudies(setting("LEDGER_TABLE")))
 
     @cached_property
     def _idempotency(self) -> IdempotencyConfig:
@@ -127,10 +148,13 @@ class ModelFunction:
             self._metrics.flush_metrics()
 
     def close(self) -> None:
-        """Close the connections to the EHRs; Lambda ends without it, a process that goes on should not."""
+        """Close the connections to EHRs and image stores; Lambda ends without it, a process that goes on should not."""
         for client in self._clients.values():
             client.close()
+        for store in self._stores.values():
+            store.close()
         self._clients.clear()
+        self._stores.clear()
 
     def _record(self, record: SQSRecord) -> None:
         """Answer one message. An exception that leaves here sends the message back to the queue."""
@@ -144,10 +168,10 @@ class ModelFunction:
         last = int(record.attributes.approximate_receive_count or 1) >= int(os.environ.get("MAX_RECEIVE_COUNT", "5"))
         try:
             self._handle(event)
-        except NEVER as error:
-            self._put_aside(event, record.body, error)
         except TRY_AGAIN as error:
             self._again_or_aside(event, record.body, error, last)
+        except NEVER as error:
+            self._put_aside(event, record.body, error)
         except Exception as error:  # noqa: BLE001 - the handler's edge: nothing may be lost, and the cause is kept
             self._again_or_aside(event, record.body, error, last)
 
@@ -160,7 +184,7 @@ class ModelFunction:
 
     def _put_aside(self, event: Event, body: str, error: Exception) -> None:
         """Dead-letter with the cause. Unknown errors are named by type only: their texts may quote a record."""
-        known = isinstance(error, (*NEVER, FhirUnavailable, QueueError))
+        known = isinstance(error, (*NEVER, QueueError))
         cause = f"{type(error).__name__}: {error}" if known else type(error).__name__
         self._dead_letters.send_dead(body, cause, event.id)
         self._logger.error("event put aside", event_id=event.id, tenant=event.tenant, cause=cause)
@@ -176,7 +200,7 @@ class ModelFunction:
         several = for_models(event, subscription.models)
         if len(several) > 1:
             # sent when the subscription named one model: which one is no longer said
-            self._queue.send(several)
+            self._queue.send(several, subscription.models)
             self._close(event, {"outcome": "split", "found": len(several)}, ())
             return
         model = self._model(event, subscription)
@@ -184,12 +208,24 @@ class ModelFunction:
         version = event.version if event.version and not event.deleted else event.id
         key = [event.tenant, event.focus, version, model.package.identity.digest]
         job = {"key": "|".join(map(str, key)), "event": asdict(event)}
-        answered = self._answer_once(job=job)
+        try:
+            answered = self._answer_once(job=job)
+        except StudyNotReady as waiting:
+            self._wait(event, subscription, waiting)
+            return
         names = ("outcome", "result", "reason", "written", "replaced")
         entry = {"model": model.package.identity.name, **{name: answered.get(name) for name in names}}
         if answered["event_id"] != event.id:
             entry |= {"outcome": "duplicate", "written": 0, "replaced": 0}
         self._close(event, entry)
+
+    def _wait(self, event: Event, subscription: SubscriptionEntry, waiting: StudyNotReady) -> None:
+        """Send the event again, to arrive later: as a new message, since waiting is no failure to be counted."""
+        self._queue.send_later([event], waiting.seconds, subscription.models)
+        model = event.model or next(iter(subscription.models))
+        self._ledger.record(event, {"outcome": "waiting", "model": model, "reason": "study-not-ready"})
+        self._metrics.add_metric("Waiting", MetricUnit.Count, 1)
+        self._logger.info("event waits for its study", event_id=event.id, tenant=event.tenant, model=model)
 
     def _answer(self, job: dict[str, Any]) -> dict[str, Any]:
         event = Event(**job["event"])
@@ -202,10 +238,11 @@ class ModelFunction:
             self._checkpoint,
             self._audit,
             shared=len(set(subscription.models)) > 1,
+            images=self._images,
         )
-        if outcome.outcome == "not-applicable" and outcome.focus_version:
+        if outcome.focus_version and event.focus:
             name = self._model(event, subscription).package.identity.name
-            self._ledger.pass_over(PassedOver(event.tenant, name, outcome.result, outcome.focus_version))
+            self._ledger.pass_over(PassedOver(event.tenant, name, event.focus, outcome.focus_version))
         self._checkpoint(Step.BEFORE_REMEMBER)
         return {**asdict(outcome), "event_id": event.id}
 
@@ -232,6 +269,12 @@ class ModelFunction:
         if key not in self._clients:
             self._clients[key] = self._connect(tenant)
         return self._clients[key]
+
+    def _store(self, tenant: Tenant, root: str) -> ImageStore:
+        key = (tenant.connection, root)
+        if key not in self._stores:
+            self._stores[key] = self._connect_images(tenant, root)
+        return self._stores[key]
 
     def _close(self, event: Event, entry: dict[str, Any], heard: Iterable[str] | None = None) -> None:
         """Write the ledger, the metrics and one log line without patient data.

@@ -19,7 +19,7 @@ from typing import Any
 
 from fhir_adapter.client import FhirClient
 from fhir_adapter.codes import ABSTENTION_REASON, Json
-from fhir_adapter.evidence import horizon_days, percent, rationale_of
+from fhir_adapter.evidence import Answer, horizon_days, percent, rationale_of
 from fhir_adapter.evidence.components import MEDIAN, curves_of, risks_of
 from fhir_adapter.evidence.rationale import competing_rationale
 from fhir_adapter.features import Record, extract, index_time_of
@@ -104,7 +104,12 @@ def replay(reference: str, client: FhirClient, models: Mapping[str, Model], tena
     model = models.get(recorded.digest or "")
     if model and tenant:
         model = model.localised(tenant.terminology)
-    found = _foreign(recorded) or _lost(recorded) or _ran(recorded, model, tenant.zone if tenant else UTC)
+    found = (
+        _foreign(recorded)
+        or _lost(recorded)
+        or _not_for_replay(model)
+        or _ran(recorded, model, tenant.zone if tenant else UTC)
+    )
     return Replay(
         provenance=reference,
         verdict=found.verdict,
@@ -143,6 +148,12 @@ def _lost(recorded: Recorded) -> _Found | None:
     return None
 
 
+def _not_for_replay(model: Model | None) -> _Found | None:
+    if model is not None and model.package.diagnosis is not None:
+        return _Found(Verdict.NOT_REPLAYABLE, "Diagnoses are not replayed: the images of a study have no versions.")
+    return None
+
+
 def _ran(recorded: Recorded, model: Model | None, zone: tzinfo) -> _Found:
     if model is None:
         return _Found(Verdict.MODEL_DIFFERS, "The model of the recorded digest is not among the packages here.")
@@ -153,8 +164,9 @@ def _ran(recorded: Recorded, model: Model | None, zone: tzinfo) -> _Found:
     written = recorded.targets.get("Observation", {})
     if "dataAbsentReason" in written:
         return _abstained(answer, written)
-    if isinstance(answer, Abstention):
-        return _Found(Verdict.DIFFERS, f"The recorded inputs give no prediction now. {answer.detail}")
+    if not isinstance(answer, Prediction):
+        detail = answer.detail if isinstance(answer, Abstention) else "The model gives another kind of answer."
+        return _Found(Verdict.DIFFERS, f"The recorded inputs give no prediction now. {detail}")
     pairs = list(_pairs(answer, recorded.targets, model.package.identity))
     differences = tuple(f"{place}: {left} written, {right} replayed" for place, left, right in pairs if left != right)
     if differences:
@@ -172,7 +184,7 @@ def _record(sources: Sequence[Json], zone: tzinfo) -> Record | None:
     return Record(patients[0], next(iter(encounters), None), of("Observation"), of("Condition"), time_zone=zone)
 
 
-def _answer(record: Record, recorded: Recorded, model: Model) -> Prediction | Abstention:
+def _answer(record: Record, recorded: Recorded, model: Model) -> Answer:
     """Answer again, at the recorded time zero (Observation.effective)."""
     at = moment(recorded.targets.get("Observation", {}).get("effectiveDateTime"))
     start = index_time_of(record.encounter, record.time_zone)
@@ -189,7 +201,7 @@ def _abstention_code(observation: Json) -> str | None:
     return next((item.get("code") for item in codings if item.get("system") == ABSTENTION_REASON), None)
 
 
-def _abstained(answer: Prediction | Abstention, written: Json) -> _Found:
+def _abstained(answer: Answer, written: Json) -> _Found:
     text = str(written["dataAbsentReason"].get("text", ""))
     if isinstance(answer, Abstention) and text == f"No prediction. {answer.detail}":
         return _Found(Verdict.REPRODUCED, "The model abstains again, for the same reason.", 1)

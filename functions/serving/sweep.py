@@ -63,7 +63,7 @@ def sweep_since(
         start = min(since, start) if start else since
     found = list(islice(changed(subscription.criteria, client, start), MOST))
     events = [event for event in (event_for(tenant, subscription, client, resource) for resource in found) if event]
-    queue.send([one for event in events for one in for_models(event, subscription.models)])
+    queue.send([one for event in events for one in for_models(event, subscription.models)], subscription.models)
     updated = [at for at in (_updated(resource) for resource in found) if at is not None]
     if updated:
         cut = len(found) == MOST

@@ -1,4 +1,4 @@
-"""The one path of an event: read (one batch), features, model, evidence, write (one transaction).
+"""The one path of an event: read (one batch), features or images, model, evidence, write (one transaction).
 
 Two round trips to the EHR when the notification tells whose record it is; one more when it does not, and one for
 every further page of a long record.
@@ -12,30 +12,40 @@ of the newest state is the one that stays.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from fhir_adapter.audit import AuditSink, MemoryAudit
 from fhir_adapter.client import FhirClient
 from fhir_adapter.codes import Json
-from fhir_adapter.errors import FhirRejected, FhirUnavailable
-from fhir_adapter.evidence import Evidence, check, data_cutoff, evidence_of
+from fhir_adapter.errors import ConfigurationError, FhirRejected, FhirUnavailable
+from fhir_adapter.evidence import Evidence, check, evidence_of
 from fhir_adapter.evidence.supersede import Earlier, key_of, superseding, withdrawal
-from fhir_adapter.features import Features, Record, extract, index_time_of
-from fhir_adapter.prediction import Abstention, AbstentionReason, Prediction, ResultContext
-from fhir_adapter.references import source_of
+from fhir_adapter.prediction import Abstention
 from fhir_adapter.tenants import Tenant
 from fhir_adapter.writing import is_whole, renamed, write
-from functions.serving.endings import Outcome, moved, pass_over, passes_over, rivals, watched, withdraw
+from functions.serving.answering import Answered, from_record
+from functions.serving.endings import (
+    Outcome,
+    is_result,
+    moved,
+    pass_over,
+    passes_over,
+    rivals,
+    version_of,
+    watched,
+    withdraw,
+)
 from functions.serving.events import Event
-from functions.serving.package import Model, ModelPackage, Predict
+from functions.serving.package import Model, ModelPackage
 from functions.serving.reading import Gone, Ours, Read, read_for
 from functions.serving.steps import Checkpoint, Step, go_on
 from functions.serving.trail import Trail
 
+if TYPE_CHECKING:
+    from functions.serving.imaging import Images
+
 __all__ = ["Outcome", "answer_event"]
 
-NOT_AN_ADMISSION = frozenset({"planned", "cancelled", "entered-in-error"})
 # Somebody else changed what was read: FHIR R4 http.html#concurrency; 409 is what some servers say instead.
 OVERTAKEN = frozenset({409, 412})
 ATTEMPTS = 4
@@ -52,6 +62,7 @@ class _Work:
     checkpoint: Checkpoint
     audit: AuditSink
     shared: bool
+    images: Images | None
 
     @property
     def package(self) -> ModelPackage:
@@ -67,6 +78,7 @@ def answer_event(
     audit: AuditSink | None = None,
     *,
     shared: bool = False,
+    images: Images | None = None,
 ) -> Outcome:
     """Answer one event and write the answer back.
 
@@ -81,16 +93,20 @@ def answer_event(
     shared : bool
         The subscription asks several models: this one passes over a patient who is not its own, without a word in
         the record.
+    images : Images, optional
+        Where images are, and what is remembered of studies; for models that look at them.
 
     Raises
     ------
-    FhirUnavailable
+    StudyNotReady
+        The study is not there yet, or still grows; worth a look later.
+    FhirUnavailable, ImageStoreUnavailable
         Worth another try; also when others kept changing the record meanwhile.
-    FhirRejected, EventRejected, InvalidResourceError
+    FhirRejected, EventRejected, InvalidResourceError, ImageStoreError, ImagingStudyError, ConfigurationError
         Not worth one.
     """
     localised = model.localised(tenant.terminology)
-    work = _Work(event, tenant, client, localised, checkpoint, audit or MemoryAudit(), shared)
+    work = _Work(event, tenant, client, localised, checkpoint, audit or MemoryAudit(), shared, images)
     mine: Outcome | None = None
     for _ in range(ATTEMPTS):
         try:
@@ -119,28 +135,41 @@ def _attempt(work: _Work) -> tuple[Outcome | None, bool]:
     read = read_for(work.event, client, package, tenant.zone)
     checkpoint(Step.AFTER_READ)
     trail = Trail.begin(work.event, read, tenant, client, package, work.audit)
-    index_time = index_time_of(read.record.encounter, tenant.zone)
-    features, result = _answer(read.record, index_time, package, work.model.predict)
+    answered = _answer(work, read)
     checkpoint(Step.AFTER_PREDICT)
-    context = _context(read, tenant, index_time, features)
-    if read.earlier.newer_than(context.sources, context.encounter):
+    result, context = answered.result, answered.context
+    if read.earlier.newer_than(context.sources, context.scope):
         return None, False
-    if work.shared and isinstance(result, Abstention) and passes_over(result):
+    if work.shared and isinstance(result, Abstention) and passes_over(result, package):
         checkpoint(Step.BEFORE_WRITE)
         return pass_over(result, read, client, package, trail)
     evidence = evidence_of(
         result, context, package.identity, device_known=read.device_known, card_known=read.card_known
     )
-    return _written(work, read, trail, evidence, result, context.encounter)
+    outcome, settled = _written(work, read, trail, evidence, answered)
+    if settled:
+        answered.finish(evidence)
+    told = f"{read.notified.get('resourceType')}/{read.notified.get('id')}"
+    return (outcome if told == context.scope else replace(outcome, focus_version=version_of(read.notified))), settled
 
 
-def _written(
-    work: _Work, read: Read, trail: Trail, evidence: Evidence, result: Prediction | Abstention, encounter: str | None
-) -> tuple[Outcome, bool]:
+def _answer(work: _Work, read: Read) -> Answered:
+    """Answer from the record, or from the images of a study."""
+    if not work.package.looks:
+        return from_record(read, work.tenant, work.model)
+    from functions.serving.imaging import from_images
+
+    if work.images is None:
+        raise ConfigurationError("this function was given no way to open an image store")
+    return from_images(work.event, read, work.client, work.tenant, work.model, work.images)
+
+
+def _written(work: _Work, read: Read, trail: Trail, evidence: Evidence, answered: Answered) -> tuple[Outcome, bool]:
     """Write an answer, unless it is there already, and mark what it takes the place of."""
+    result, scope = answered.result, answered.context.scope
     reason = result.reason.value if isinstance(result, Abstention) else None
     keys = _keys(evidence)
-    replaced = read.earlier.replaced_by(keys, encounter)
+    replaced = read.earlier.replaced_by(keys, scope)
     there = read.earlier.has(keys) and is_whole(work.client, evidence.bundle)
     if there and not replaced:
         trail.keep()
@@ -159,16 +188,15 @@ def _written(
     outcome: Literal["predicted", "abstained", "duplicate"] = "abstained" if reason else "predicted"
     if there:
         outcome = "duplicate"
-    answered = Outcome(outcome, written.reference(evidence.result), reason, len(bundle["entry"]), len(replaced))
-    late = work.shared and moved(written, read.record.encounter or {})
-    return answered, not (late or rivals(written, keys, encounter))
+    ended = Outcome(outcome, written.reference(evidence.result), reason, len(bundle["entry"]), len(replaced))
+    late = work.shared and moved(written, read.notified)
+    return ended, not (late or rivals(written, keys, scope))
 
 
 def _keys(evidence: Evidence) -> list[str]:
     """The keys of the results (not of the Provenance or the Device) in a transaction."""
-    kinds = ("Observation", "RiskAssessment")
     resources = [entry["resource"] for entry in evidence.bundle["entry"]]
-    return [key_of(resource) for resource in resources if resource["resourceType"] in kinds]
+    return [key_of(resource) for resource in resources if is_result(resource)]
 
 
 def _absent(bundle: Json, earlier: Earlier) -> Json:
@@ -187,48 +215,3 @@ def _absent(bundle: Json, earlier: Earlier) -> Json:
     for entry in entries:
         check(entry["resource"])
     return {**bundle, "entry": entries}
-
-
-def _answer(
-    record: Record, index_time: datetime | None, package: ModelPackage, predict: Predict
-) -> tuple[Features | None, Prediction | Abstention]:
-    encounter = record.encounter or {}
-    if encounter.get("status") in NOT_AN_ADMISSION:
-        detail = f"The encounter's status is {encounter['status']}."
-        return None, Abstention(AbstentionReason.OUTSIDE_POPULATION, detail)
-    if index_time is None:
-        return None, Abstention(AbstentionReason.NO_INDEX_TIME, "The encounter has no period.start.")
-    features = extract(package.inputs, package.applies_if, record, index_time)
-    if isinstance(features, Abstention):
-        return None, features
-    answer = predict(features)
-    return (None if isinstance(answer, Abstention) else features), answer
-
-
-def _context(read: Read, tenant: Tenant, index_time: datetime | None, features: Features | None) -> ResultContext:
-    """A prediction depends on what its values came from; an abstention on everything that was looked at."""
-    record = read.record
-    base = [source_of(record.patient)]
-    if record.encounter:
-        base.append(source_of(record.encounter))
-    looked_at = {source_of(resource): resource for resource in (*record.observations, *record.conditions)}
-    if features is not None:
-        sources = tuple(dict.fromkeys([*base, *features.sources]))
-        fingerprints = tuple(source.fingerprint for source in sources)
-    else:
-        sources = tuple(base)
-        fingerprints = tuple(source.fingerprint for source in (*base, *looked_at))
-    if tenant.terminology.fingerprint:
-        fingerprints += (tenant.terminology.fingerprint,)
-    used = [looked_at[source] for source in sources if source in looked_at]
-    return ResultContext(
-        tenant=tenant.name,
-        organization=tenant.organization,
-        patient=read.patient,
-        encounter=f"Encounter/{record.encounter['id']}" if record.encounter else None,
-        index_time=index_time,
-        sources=sources,
-        fingerprints=fingerprints,
-        condition=features.population[0].current if features is not None and features.population else None,
-        data_until=data_cutoff(used, datetime.now(UTC)) if features is not None else None,
-    )

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from functions.serving.handler import ModelFunction
+from functions.serving.signing import demanded
 from functions.survival.predict import load_models
 
 PACKAGES = Path(__file__).parent / "packages"
 
-handler = ModelFunction(load_models(PACKAGES))
+handler = ModelFunction(load_models(PACKAGES, demanded()))

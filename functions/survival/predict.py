@@ -25,7 +25,8 @@ from functions.serving.explain import survshap
 from functions.serving.package import Curve, Model, ModelPackage, load_packages
 from functions.serving.pruning import output_names
 from functions.serving.session import Float64, OnnxModel
-from functions.survival.words import contributions
+from functions.serving.signing import Publishers
+from functions.serving.words import contributions
 
 __all__ = ["SurvivalModel", "load_models", "survival_at"]
 
@@ -35,15 +36,21 @@ TAKEN = ("lower", "upper", "median_survival", "cumulative_incidence")
 OUTCOME, COMPETING = 0, 1
 
 
-def load_models(folder: Path) -> dict[str, Model]:
+def load_models(folder: Path, publishers: Publishers | None = None) -> dict[str, Model]:
     """Open every survival package in a folder, ready to answer, by name.
+
+    Parameters
+    ----------
+    publishers : Publishers, optional
+        Whose signature every package must bear; None demands none.
 
     Raises
     ------
     ModelRefused
         By the first package that breaks a rule.
     """
-    return {name: Model(package, SurvivalModel(package).predict) for name, package in load_packages(folder).items()}
+    packages = load_packages(folder, publishers)
+    return {name: Model(package, SurvivalModel(package).predict) for name, package in packages.items()}
 
 
 def survival_at(times: Float64, survival: Float64, at: Sequence[float]) -> Float64:

@@ -124,7 +124,7 @@ def _interleaved(ours: Callable[[], Any], floor: Callable[[], Any], rounds: int)
 class _Forgetting:
     """A queue in memory that someone empties."""
 
-    def send(self, events: Sequence[Event]) -> None:
+    def send(self, events: Sequence[Event], models: Sequence[str] = ()) -> None:  # noqa: ARG002 - one for all
         self.last = [event.to_json() for event in events]
 
 
@@ -134,7 +134,7 @@ class _Lines:
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
-    def send(self, events: Sequence[Event]) -> None:
+    def send(self, events: Sequence[Event], models: Sequence[str] = ()) -> None:  # noqa: ARG002 - one for all
         self._file.writelines(event.to_json() + "\n" for event in events)
         self._file.flush()
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from functions.survival.benchmark.table import render
-from infra.cli.train import need_libraries, not_installed, say
+from infra.cli.saying import not_installed, say
+from infra.cli.train import need_libraries
 
 OUT = Path("build") / "survival.json"
 

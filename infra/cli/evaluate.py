@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from functions.survival.data import DATASETS
-from infra.cli.train import common, known, need_libraries, not_installed, say
+from infra.cli import diagnosis
+from infra.cli.saying import not_installed, say
+from infra.cli.train import common, known, need_libraries
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
         0 when the files were written, 1 when the libraries are absent or the model is not the contract's, 2 when
         there is no such package.
     """
+    if args.name in diagnosis.names():
+        return diagnosis.evaluate(args)
     if not known(args.name):
         return 2
     try:

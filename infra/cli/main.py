@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": ("infra.cli.evaluate", "evaluate a model package on held-out data and write its report"),
     "export-survival": ("infra.cli.export_survival", "turn a fitted scikit-survival model into one ONNX file"),
     "benchmark-survival": ("infra.cli.benchmark_survival", "rerun every survival model beside published results"),
+    "package": ("infra.cli.package", "make, check, sign and add a model package of one's own"),
     "bench": ("infra.cli.bench", "measure ratios against peers and floors"),
 }
 

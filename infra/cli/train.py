@@ -6,11 +6,12 @@ import argparse
 import importlib
 import json
 import os
-import sys
 from pathlib import Path
 
 from functions import survival
 from functions.survival.data import DATASETS, SurvivalTable
+from infra.cli import diagnosis
+from infra.cli.saying import not_installed, say
 
 PACKAGES = Path(survival.__file__).parent / "packages"
 
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def common(parser: argparse.ArgumentParser) -> None:
     """Add what `train` and `evaluate` share."""
-    parser.add_argument("name", metavar="NAME", help=f"the package: {', '.join(trainable())}")
+    parser.add_argument("name", metavar="NAME", help=f"the package: {', '.join(everything())}")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write there instead of into the package's folder")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
@@ -45,8 +46,13 @@ def run(args: argparse.Namespace) -> int:
         0 when the package was written, 1 when training's libraries are absent or the package or the data are broken,
         2 when there is no such package.
     """
-    if not known(args.name):
-        return 2
+    if args.name in diagnosis.names():
+        return diagnosis.train(args)
+    return _train(args) if known(args.name) else 2
+
+
+def _train(args: argparse.Namespace) -> int:
+    """Train a survival package."""
     if args.source is not None and args.out is None:
         say("--from needs --out DIR: what is learned from your patients does not go into the package shipped here")
         return 2
@@ -112,8 +118,13 @@ def known(name: str) -> bool:
     """Tell whether there is a package of this name; says which there are when not."""
     if name in trainable():
         return True
-    say(f"no model package {name!r} to train; known: {', '.join(trainable())}")
+    say(f"no model package {name!r} to train; known: {', '.join(everything())}")
     return False
+
+
+def everything() -> list[str]:
+    """Return the names of all packages, of either kind."""
+    return [*trainable(), *diagnosis.names()]
 
 
 def need_libraries() -> None:
@@ -126,15 +137,3 @@ def need_libraries() -> None:
     """
     for module in ("sksurv", "onnx", "matplotlib"):
         importlib.import_module(module)
-
-
-def not_installed(missing: ImportError) -> int:
-    """Say what to install; returns the exit status."""
-    library = "scikit-survival" if missing.name == "sksurv" else missing.name or str(missing)
-    say(f"{library} is not installed: training and evaluation need `make setup-train`")
-    return 1
-
-
-def say(line: str) -> None:
-    """Write one line to standard error."""
-    print(line, file=sys.stderr, flush=True)

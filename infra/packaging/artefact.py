@@ -10,8 +10,10 @@ the time stamps that a zip file loses.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,8 @@ LIMIT_BYTES = 250 * 1024 * 1024
 MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
+MODEL_NAME = re.compile(r"^name:[ \t]*[\"']?([A-Za-z0-9_-]+)", re.MULTILINE)
+
 # Modules of a function that run offline: training needs libraries that the artefact does not carry.
 OFFLINE = ("train", "evaluate", "data", "models", "export", "report", "benchmark", "fromfhir")
 
@@ -36,6 +40,8 @@ OFFLINE = ("train", "evaluate", "data", "models", "export", "report", "benchmark
 UNUSED = (
     "bin",
     "fhir/resources/STU3",
+    # tables of the whole DICOM standard, from which nothing is looked up when a report is written
+    "highdicom/_standard",
     "numpy/_core/include",
     "numpy/distutils",
     "numpy/f2py",
@@ -44,6 +50,7 @@ UNUSED = (
     "onnxruntime/quantization",
     "onnxruntime/tools",
     "onnxruntime/transformers",
+    "pydicom/data/test_files",
 )
 UNUSED_SUFFIXES = (".c", ".h", ".lib", ".pxd", ".pyi", ".pyx")
 # Kept: METADATA and entry_points.txt, which importlib.metadata reads, and the licences, which must travel along.
@@ -165,8 +172,23 @@ def copy_code(function: str, out: Path) -> None:
     (out / "functions").mkdir()
     shutil.copy2(REPOSITORY / "functions" / "__init__.py", out / "functions")
     shutil.copytree(REPOSITORY / "functions" / "serving", out / "functions" / "serving", ignore=unwanted())
+    table = json.dumps(functions_of(REPOSITORY / "functions"), indent=1, sort_keys=True)
+    (out / "functions" / "serving" / "models.json").write_text(table + "\n", encoding="utf-8")
     folder = out / "functions" / function
     shutil.copytree(REPOSITORY / "functions" / function, folder, ignore=unwanted(*OFFLINE))
+
+
+def functions_of(folder: Path) -> dict[str, str]:
+    """Return which function has each model: what routes events has no packages to see it from.
+
+    As :func:`functions.serving.routes.functions_of`, which cannot be imported by a script without dependencies.
+    """
+    found = {}
+    for contract in sorted(folder.glob("*/packages/*/model.yaml")):
+        named = MODEL_NAME.search(contract.read_text(encoding="utf-8"))
+        if named:
+            found[named[1]] = contract.parents[2].name
+    return found
 
 
 def compile_all(out: Path, python_version: str) -> str | None:

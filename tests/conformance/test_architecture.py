@@ -41,7 +41,7 @@ def test_functions_share_only_serving(path: Path) -> None:
     assert {name for name in ours(path) if not name.startswith(allowed)} == set()
 
 
-@pytest.mark.parametrize("module", ["functions.receiver.app", "functions.survival.app"])
+@pytest.mark.parametrize("module", ["functions.receiver.app", "functions.survival.app", "functions.diagnosis.app"])
 def test_serving_never_loads_what_trains(module: str) -> None:
     code = (
         f"import sys, {module}; loaded = {{name.split('.')[0] for name in sys.modules}};"

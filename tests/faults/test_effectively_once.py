@@ -79,7 +79,7 @@ class Fleet:
             function._metrics = NoMetrics()  # type: ignore[assignment]
             # made before the threads start: boto3's default session is not theirs to race for
             _ = function._answer_once, function._ledger._table, function._marks._table
-            _ = function._queue._client, function._dead_letters._client
+            _ = function._queue._default._client, function._dead_letters._client
 
     def _on_wire(self, step: str) -> Callable[[httpx.Request], None]:
         """Only the write counts as the wire; reads have their own steps."""

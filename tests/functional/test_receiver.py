@@ -61,7 +61,7 @@ def request(
 
 
 class Refusing(MemoryQueue):
-    def send(self, events: Any) -> None:
+    def send(self, events: Any, models: Any = ()) -> None:
         raise QueueError("full")
 
 

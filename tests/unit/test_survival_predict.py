@@ -11,8 +11,8 @@ import pytest
 from fhir_adapter.features import AgeInput, Features, Record, SexInput, extract
 from fhir_adapter.prediction import Abstention, AbstentionReason, Prediction
 from functions.serving.package import load_package
+from functions.serving.words import describe
 from functions.survival.predict import SurvivalModel, survival_at
-from functions.survival.words import describe
 from tests.samples import admission
 
 PACKAGE = load_package(Path("functions/survival/packages/whas500"))

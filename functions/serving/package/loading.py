@@ -1,21 +1,9 @@
-"""A model and its contract: ``model.yaml`` beside ``model.onnx``, checked before patient data is read.
-
-Keys of ``model.yaml`` that a package may leave out:
-
-``outcome: {system, code}``
-    An outcome without them (a composite one, for which there is no code) is written in words.
-``competing: {text, system, code, display}``
-    The event after which the outcome can no longer happen; goes with a graph that gives ``cumulative_incidence``.
-``explain: {method, permutations, seed}``
-    How contributions are worked out: ``exact`` (the graph's own ``contributions``), ``survshap`` (needs the graph's
-    ``background``) or ``none``; by what the graph has, where nothing is said.
-"""
+"""Reading and checking packages."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,14 +11,15 @@ import yaml
 
 from fhir_adapter.codes import Json, concept
 from fhir_adapter.errors import ConfigurationError
-from fhir_adapter.features import AppliesIf, Features, Input, applies_if_from, input_from, localised
-from fhir_adapter.prediction import Abstention, ModelIdentity, Prediction
-from fhir_adapter.terminology import Terminology, load_terminology
+from fhir_adapter.features import applies_if_from, input_from
+from fhir_adapter.prediction import ModelIdentity
+from fhir_adapter.terminology import load_terminology
 from functions.serving.errors import ModelRefused
+from functions.serving.package.diagnosis import contract_of
+from functions.serving.package.model import Curve, Explain, ModelPackage
+from functions.serving.signing import Publishers, Signed, verify_package
 
-__all__ = ["Curve", "Explain", "Model", "ModelPackage", "Predict", "load_package", "load_packages"]
-
-Predict = Callable[[Features], Prediction | Abstention]
+__all__ = ["load_package", "load_packages"]
 
 # The same loader in C, where PyYAML was built with libyaml: a cold start reads every contract.
 _SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -38,96 +27,16 @@ KINDS = ("diagnosis", "survival", "allocation")
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Grid of the reported survival curve, in days."""
-
-    step_days: float
-    until_days: float
-
-
-@dataclass(frozen=True)
-class Explain:
-    """How the contributions of the inputs are worked out.
-
-    Parameters
-    ----------
-    method : {"exact", "survshap", "none"} or None
-        None: by what the graph has.
-    permutations : int
-        Orders of the inputs that SurvSHAP(t) samples, at least.
-    seed : int
-        Of that sampling.
-    """
-
-    method: Literal["exact", "survshap", "none"] | None = None
-    permutations: int = 32
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class ModelPackage:
-    """A checked model package.
-
-    Parameters
-    ----------
-    identity : ModelIdentity
-        What results say about it.
-    model : bytes
-        The ONNX file, equal to its declared digest.
-    focus : str
-        Resource type of the notifications it answers.
-    inputs : tuple of Input
-        In the order of the model's input columns.
-    applies_if : AppliesIf
-        The population.
-    horizons_days : tuple of float
-        Rising.
-    curve : Curve or None
-        For survival models.
-    explain : Explain
-    """
-
-    identity: ModelIdentity
-    model: bytes
-    focus: str
-    inputs: tuple[Input, ...]
-    applies_if: AppliesIf
-    horizons_days: tuple[float, ...]
-    curve: Curve | None
-    explain: Explain = Explain()
-
-    def localised(self, terminology: Terminology) -> ModelPackage:
-        """Return the package with a tenant's local codes beside the declared ones."""
-        if not terminology.mappings:
-            return self
-        inputs, applies_if = localised(self.inputs, self.applies_if, terminology)
-        return replace(self, inputs=inputs, applies_if=applies_if)
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model that can be run.
-
-    Parameters
-    ----------
-    package : ModelPackage
-    predict : callable
-        Features to a Prediction, or to the reason why there is none.
-    """
-
-    package: ModelPackage
-    predict: Predict
-
-    def localised(self, terminology: Terminology) -> Model:
-        """Return the model with a tenant's local codes beside the declared ones."""
-        return Model(self.package.localised(terminology), self.predict)
-
-
-def load_packages(folder: Path) -> dict[str, ModelPackage]:
+def load_packages(folder: Path, publishers: Publishers | None = None) -> dict[str, ModelPackage]:
     """Read and check every package in a folder, in the order of the folders' names.
 
     A contract whose ``sha256`` is still empty has no model yet and is passed over; training fills it in.
+
+    Parameters
+    ----------
+    folder : Path
+    publishers : Publishers, optional
+        Whose signature every package must bear; None demands none.
 
     Returns
     -------
@@ -141,7 +50,8 @@ def load_packages(folder: Path) -> dict[str, ModelPackage]:
     """
     found: dict[str, ModelPackage] = {}
     for contract in sorted(folder.glob("*/model.yaml")):
-        data = _contract(contract.parent)
+        signed = verify_package(contract.parent, publishers) if publishers is not None else None
+        data = _contract(contract.parent, signed)
         if not data["sha256"]:
             continue
         package = _package(contract.parent, data)
@@ -151,21 +61,25 @@ def load_packages(folder: Path) -> dict[str, ModelPackage]:
     return found
 
 
-def load_package(folder: Path) -> ModelPackage:
+def load_package(folder: Path, publishers: Publishers | None = None) -> ModelPackage:
     """Read and check a model package.
 
     Parameters
     ----------
     folder : Path
         Holds ``model.yaml`` and the model file it names.
+    publishers : Publishers, optional
+        Whose signature it must bear; None demands none.
 
     Raises
     ------
     ModelRefused
         Naming the rule: ``contract``, ``schema``, ``kind``, ``file``, ``digest``, ``inputs``, ``horizons``,
-        ``outcome``, ``explain``, ``card``.
+        ``outcome``, ``explain``, ``card``; those of :func:`functions.serving.package.diagnosis.contract_of`, and of
+        :func:`functions.serving.signing.verify_package` where a signature is demanded.
     """
-    return _package(folder, _contract(folder))
+    signed = verify_package(folder, publishers) if publishers is not None else None
+    return _package(folder, _contract(folder, signed))
 
 
 def _package(folder: Path, data: Mapping[str, Any]) -> ModelPackage:
@@ -174,9 +88,7 @@ def _package(folder: Path, data: Mapping[str, Any]) -> ModelPackage:
         raise ModelRefused(name, "schema", f"schema {data['schema']!r} is not {SCHEMA}")
     if data["kind"] not in KINDS:
         raise ModelRefused(name, "kind", f"kind {data['kind']!r} is none of {', '.join(KINDS)}")
-    horizons = tuple(float(days) for days in data["horizons_days"])
-    if not horizons or list(horizons) != sorted(set(horizons)) or horizons[0] <= 0:
-        raise ModelRefused(name, "horizons", "horizons_days must be positive and rise")
+    horizons = _horizons(name, data)
     try:
         terminology = load_terminology(folder / "terminology")
         inputs = tuple(input_from(item, terminology) for item in data["inputs"])
@@ -212,25 +124,41 @@ def _package(folder: Path, data: Mapping[str, Any]) -> ModelPackage:
         horizons_days=horizons,
         curve=Curve(float(curve["step_days"]), float(curve["until_days"])) if curve else None,
         explain=_explain(name, data.get("explain") or {}),
+        diagnosis=contract_of(name, data) if data["kind"] == "diagnosis" else None,
     )
 
 
 REQUIRED = (
     *("schema", "name", "version", "kind", "title", "file", "sha256", "licence", "status"),
-    *("intended_use", "focus", "inputs", "outcome", "horizons_days"),
+    *("intended_use", "focus", "inputs", "outcome"),
 )
+REQUIRED_BY_KIND = {"diagnosis": ("graph",), "survival": ("horizons_days",), "allocation": ("horizons_days",)}
 
 
-def _contract(folder: Path) -> Mapping[str, Any]:
+def _horizons(name: str, data: Mapping[str, Any]) -> tuple[float, ...]:
+    if "horizons_days" not in REQUIRED_BY_KIND[data["kind"]]:
+        return ()
+    horizons = tuple(float(days) for days in data["horizons_days"])
+    if not horizons or list(horizons) != sorted(set(horizons)) or horizons[0] <= 0:
+        raise ModelRefused(name, "horizons", "horizons_days must be positive and rise")
+    return horizons
+
+
+def _contract(folder: Path, signed: Signed | None = None) -> Mapping[str, Any]:
     try:
-        data = yaml.load((folder / "model.yaml").read_text(encoding="utf-8"), _SAFE)  # noqa: S506 - it is a safe one
-    except OSError:
+        content = (folder / "model.yaml").read_bytes()
+        if signed and hashlib.sha256(content).hexdigest() != signed.files.get("model.yaml"):
+            # changed between the look at the signature and this one; the model's digest is in the contract
+            raise ModelRefused(folder.name, "altered", "model.yaml differs from what was signed")
+        data = yaml.load(content.decode(), _SAFE)  # noqa: S506 - it is a safe one
+    except (OSError, UnicodeDecodeError):
         raise ModelRefused(folder.name, "contract", "model.yaml is missing or unreadable") from None
     except yaml.YAMLError as error:
         raise ModelRefused(folder.name, "contract", f"model.yaml is not YAML: {error}") from None
     if not isinstance(data, dict):
         raise ModelRefused(folder.name, "contract", "model.yaml is not a mapping")
-    absent = [key for key in REQUIRED if key not in data]
+    needed = (*REQUIRED, *REQUIRED_BY_KIND.get(str(data.get("kind")), ()))
+    absent = [key for key in needed if key not in data]
     if absent:
         raise ModelRefused(folder.name, "contract", f"model.yaml lacks {', '.join(absent)}")
     return data

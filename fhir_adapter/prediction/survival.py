@@ -1,30 +1,13 @@
-"""The value objects between a model and the EHR: what a model answers, and what it was answered from.
-
-A constructed object is valid: probabilities lie in [0, 1], horizons are positive, a survival curve never
-rises. They know neither FHIR nor a model; :mod:`fhir_adapter.evidence` turns them into resources.
-"""
+"""A survival model's answer: risks at horizons, a curve, and what moved them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Literal
 
-from fhir_adapter.references import Source
+from fhir_adapter.prediction.contribution import Contribution
 
-__all__ = [
-    "Abstention",
-    "AbstentionReason",
-    "CompetingRisk",
-    "Contribution",
-    "IncidenceCurve",
-    "ModelIdentity",
-    "Prediction",
-    "ResultContext",
-    "RiskAtHorizon",
-    "SurvivalCurve",
-]
+__all__ = ["CompetingRisk", "IncidenceCurve", "Prediction", "RiskAtHorizon", "SurvivalCurve"]
 
 
 @dataclass(frozen=True)
@@ -133,28 +116,6 @@ class CompetingRisk:
 
 
 @dataclass(frozen=True)
-class Contribution:
-    """How much one input moved the prediction away from the reference patient.
-
-    Parameters
-    ----------
-    name : str
-        Name of the declared input.
-    display : str
-        Clinical name for people.
-    value : str
-        The input's value with its unit, for people; patient data.
-    effect : float
-        Additive contribution on the prediction's `scale`.
-    """
-
-    name: str
-    display: str
-    value: str
-    effect: float
-
-
-@dataclass(frozen=True)
 class Prediction:
     """A model's answer for one patient.
 
@@ -199,122 +160,3 @@ class Prediction:
         for risk, other in zip(self.risks, self.competing.risks, strict=True):
             if risk.probability + other.probability > 1.0 + 1e-6:
                 raise ValueError("one of two competing events at most can come first")
-
-
-class AbstentionReason(StrEnum):
-    """Why no prediction was made; the codes are stable and may be counted."""
-
-    MISSING_INPUT = "missing-input"
-    IMPLAUSIBLE_INPUT = "implausible-input"
-    UNIT_NOT_CONVERTIBLE = "unit-not-convertible"
-    OUTSIDE_POPULATION = "outside-population"
-    NO_INDEX_TIME = "no-index-time"
-    NOT_COMPUTABLE = "not-computable"
-
-
-@dataclass(frozen=True)
-class Abstention:
-    """A recorded refusal to guess.
-
-    Parameters
-    ----------
-    reason : AbstentionReason
-        The stable code.
-    detail : str
-        What is missing or out of range, by input name; never a patient's value.
-    inputs : tuple of str
-        Names of the inputs concerned.
-    """
-
-    reason: AbstentionReason
-    detail: str
-    inputs: tuple[str, ...] = field(default=())
-
-    def __post_init__(self) -> None:
-        if not self.detail:
-            raise ValueError("an abstention says why")
-
-
-@dataclass(frozen=True)
-class ModelIdentity:
-    """Which model answered: what a result must say about it.
-
-    Parameters
-    ----------
-    name, version, title : str
-        As in its contract.
-    digest : str
-        SHA-256 of the model file, hexadecimal.
-    kind : str
-        ``diagnosis``, ``survival`` or ``allocation``.
-    outcome : dict
-        CodeableConcept of the predicted event.
-    outcome_text : str
-        The event in words.
-    status : str
-        Regulatory status, shown with every result.
-    mitigation : str
-        What may be done about the risk, in neutral words; empty when the contract says nothing.
-    manufacturer : str
-        Who made the model.
-    ai_kinds : tuple of str
-        Codes of the kind of AI (AI Transparency on FHIR, AIdeviceTypeCS); by `kind` when empty.
-    card : str
-        The model card, Markdown; empty when there is none.
-    competing : dict
-        CodeableConcept of the event after which the predicted one can no longer happen; empty when there is no code.
-    competing_text : str
-        That event in words; empty when the model knows of none.
-    """
-
-    name: str
-    version: str
-    title: str
-    digest: str
-    kind: str
-    outcome: dict[str, object]
-    outcome_text: str
-    status: str
-    mitigation: str = ""
-    manufacturer: str = "Bedside"
-    ai_kinds: tuple[str, ...] = ()
-    card: str = ""
-    competing: dict[str, object] = field(default_factory=dict)
-    competing_text: str = ""
-
-
-@dataclass(frozen=True)
-class ResultContext:
-    """What a result is about: who, when, and from which resource versions.
-
-    Parameters
-    ----------
-    tenant : str
-        Name of the EHR the patient belongs to.
-    organization : str
-        Who operates the model.
-    patient : str
-        Relative reference, ``Patient/{id}``.
-    encounter : str or None
-        Relative reference, ``Encounter/{id}``.
-    index_time : datetime or None
-        Time zero of the prediction, with a time zone.
-    sources : tuple of Source
-        Every resource a value was taken from, at the version read.
-    fingerprints : tuple of str
-        Everything the answer depends on; equal fingerprints mean the same result.
-    condition : str or None
-        ``Condition/{id}`` that put the patient into the model's population.
-    data_until : datetime or None
-        Data cut-off: the clinical time of the newest source; None when no source has one.
-    """
-
-    tenant: str
-    organization: str
-    patient: str
-    encounter: str | None
-    index_time: datetime | None
-    sources: tuple[Source, ...]
-    fingerprints: tuple[str, ...]
-    condition: str | None = None
-    data_until: datetime | None = None
