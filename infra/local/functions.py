@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
-from infra.packaging.artefact import OFFLINE
-
 
 class LambdaFunction(Protocol):
     """A function that can be invoked; one invocation at a time, as in one Lambda environment."""
@@ -181,12 +179,8 @@ class InProcessFunction:
             gc.collect()
 
     def _forget_modules(self) -> None:
-        """Forget the function's modules, so that the next starts cold; not those that run offline."""
-        package = self._module.partition(".")[0]
-        for name in list(sys.modules):
-            parts = name.split(".")
-            if parts[0] == package and len(parts) > 2 and parts[2] not in OFFLINE:
-                del sys.modules[name]
+        """Forget the handler's module, which keeps what a Lambda environment keeps; the others keep nothing."""
+        sys.modules.pop(self._module, None)
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
