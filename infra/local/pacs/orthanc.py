@@ -60,7 +60,8 @@ class OrthancPacs:
     ) -> None:
         if token and not TOKEN.fullmatch(token):
             raise ValueError("Orthanc's filter takes a token of letters, digits, hyphens and underscores only")
-        self._data_dir = data_dir
+        # Orthanc reads relative paths as seen from its settings file
+        self._data_dir = data_dir.absolute()
         self._port = port
         self._overwrite = overwrite
         self._process: subprocess.Popen[bytes] | None = None
