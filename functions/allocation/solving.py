@@ -1,0 +1,140 @@
+"""One solve of one ward: read the house, plan the ward, propose the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fhir_adapter.client import FhirClient
+from fhir_adapter.errors import FhirRejected, FhirUnavailable
+from fhir_adapter.evidence import device_id
+from fhir_adapter.tenants import Tenant
+from fhir_adapter.writing import write
+from functions.allocation.fromfhir import HouseRules
+from functions.allocation.identity import identity
+from functions.allocation.reading import fetched
+from functions.allocation.tofhir import evidence
+from functions.allocation.ward import Limits, Policy, plan_house, seed_of
+from functions.allocation.ward.shortage import shortages
+from functions.serving.errors import EventRejected
+
+__all__ = ["Solution", "Solve", "solve_ward"]
+
+# Somebody changed what was read: FHIR R4 http.html#concurrency; 409 is what some servers say instead.
+OVERTAKEN = frozenset({409, 412})
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Solve:
+    """What is to be planned.
+
+    Parameters
+    ----------
+    tenant : str
+    ward : str
+        ``Location/w1``.
+    """
+
+    tenant: str
+    ward: str
+
+
+@dataclass(frozen=True)
+class Solution:
+    """How a solve ended; tells nothing of patients.
+
+    Parameters
+    ----------
+    outcome : str
+        ``proposed``, or ``unchanged`` when this very plan was written before.
+    method : str
+    stays, moves, unplaced, breaches, findings, written : int
+    gap, seconds : float
+    """
+
+    outcome: str
+    method: str
+    stays: int
+    moves: int
+    unplaced: int
+    breaches: int
+    findings: int
+    written: int
+    gap: float
+    seconds: float
+
+
+def solve_ward(
+    asked: Solve,
+    tenant: Tenant,
+    client: FhirClient,
+    *,
+    rules: HouseRules | None = None,
+    policy: Policy | None = None,
+    limits: Limits | None = None,
+    now: datetime | None = None,
+) -> Solution:
+    """Plan a ward and write the proposals.
+
+    Raises
+    ------
+    EventRejected
+        The ward is not there.
+    FhirUnavailable
+        Worth another try; also when others kept changing the record meanwhile.
+    FhirRejected, InvalidResourceError
+        Not worth one.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return _attempt(asked, tenant, client, rules or HouseRules(), policy, limits, now or datetime.now(UTC))
+        except FhirRejected as error:
+            if error.status not in OVERTAKEN:
+                raise
+    raise FhirUnavailable("others kept changing the record while the ward was being planned", 412)
+
+
+def _attempt(
+    asked: Solve,
+    tenant: Tenant,
+    client: FhirClient,
+    rules: HouseRules,
+    policy: Policy | None,
+    limits: Limits | None,
+    now: datetime,
+) -> Solution:
+    reading = fetched(client, now, rules)
+    if asked.ward not in reading.house.ward:
+        raise EventRejected(f"{asked.ward} is no ward of this house")
+    plan = plan_house(
+        reading.house.only(asked.ward), policy, limits, seed=seed_of(tenant.name, asked.ward, reading.fingerprint)
+    )
+    bundle = evidence(
+        plan,
+        reading,
+        shortages(plan.house, seed=plan.seed),
+        tenant=tenant.name,
+        organization=tenant.organization,
+        policy=policy,
+        device_known=_known(client, policy),
+    )
+    if bundle is not None:
+        write(client, bundle)
+    return Solution(
+        "unchanged" if bundle is None else "proposed",
+        plan.method.partition(" ")[0],
+        len(plan.rooms),
+        len(plan.moves),
+        len(plan.unplaced),
+        len(plan.breaches),
+        len(reading.findings),
+        0 if bundle is None else len(bundle["entry"]),
+        plan.gap,
+        plan.seconds,
+    )
+
+
+def _known(client: FhirClient, policy: Policy | None) -> bool:
+    (answer,) = client.batch([f"Device/{device_id(identity(policy))}"])
+    return answer.status < 400 and answer.resource is not None
