@@ -27,7 +27,7 @@ _LANGUAGE = re.compile(
 _KNOWN = frozenset(
     {"name", "fhir_base", "fhir_version", "dicomweb_root", "auth", "organization", "subscriptions", "allow_private"}
     | {"allowed_hosts", "locale", "time_zone", "code_systems", "audit", "concept_maps"}
-    | {"study_stable_seconds", "study_patience_seconds", "imaging_results"}
+    | {"study_stable_seconds", "study_patience_seconds", "imaging_results", "patient_id_systems"}
 )
 
 # Seconds; SQS keeps a message for so long in the queue of the template.
@@ -76,6 +76,10 @@ class Tenant:
     imaging_results : {"fhir", "dicom"}
         Where results of imaging models go: to the EHR, or to the image store as well, as a structured report and a
         picture of what the model looked at.
+    patient_id_systems : mapping of str to str
+        From an issuer of patient ids, as DICOM files name it (Issuer of Patient ID, or its universal entity id; empty
+        for files that name none), to the system of these ids in Patient.identifier. A file whose issuer is named here
+        is read only when the patient has its Patient ID.
     """
 
     name: str
@@ -95,6 +99,7 @@ class Tenant:
     study_stable_seconds: float = 60.0
     study_patience_seconds: float = 3600.0
     imaging_results: str = "fhir"
+    patient_id_systems: Mapping[str, str] = field(default_factory=dict)
     _origins: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +130,9 @@ class Tenant:
     def _check_imaging(self, where: str) -> None:
         if self.imaging_results not in ("fhir", "dicom"):
             raise ConfigurationError(f"{where}: imaging_results must be fhir or dicom")
+        for issuer, system in self.patient_id_systems.items():
+            if not isinstance(issuer, str) or not isinstance(system, str) or ":" not in system:
+                raise ConfigurationError(f"{where}: patient_id_systems must lead from issuers to system URLs")
         for key in ("study_stable_seconds", "study_patience_seconds"):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_WAIT:
@@ -212,6 +220,7 @@ class Tenant:
             study_stable_seconds=data.get("study_stable_seconds", 60.0),
             study_patience_seconds=data.get("study_patience_seconds", 3600.0),
             imaging_results=data.get("imaging_results", "fhir"),
+            patient_id_systems=dict(data.get("patient_id_systems", {})),
         )
 
 

@@ -88,3 +88,13 @@ def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
             if first:
                 store.store(files).require_all()
             assert [store.instance(read_header(data).path) for data in files] == files
+
+
+def test_its_folder_may_be_named_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with orthanc(Path("kept")) as running, WebImageStore(running.root, running.token) as store:
+        data = sample("CT_small.dcm")
+        store.store([data]).require_all()
+        assert store.instance(read_header(data).path) == data
+    assert (tmp_path / "kept" / "images").is_dir()
+    assert not (tmp_path / "kept" / "kept").exists()
