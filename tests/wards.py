@@ -12,7 +12,7 @@ from tests.strict_ehr import StrictEhr
 
 Json = dict[str, Any]
 NOW = datetime(2026, 1, 10, 9, tzinfo=UTC)
-FEATURE = "urn:oid:2.25.251179498057397737784152124358179344384.9"
+FEATURE = "urn:oid:2.25.251179498057397737784152124358179344384.10"
 PHYSICAL = "http://terminology.hl7.org/CodeSystem/location-physical-type"
 SNOMED = "http://snomed.info/sct"
 

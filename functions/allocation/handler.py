@@ -1,15 +1,16 @@
 """What the allocation function does with an SQS batch: events become solves, solves become proposals.
 
 Both come by SQS: events by the queue of the function, as to every model, solves by its FIFO queue. A schedule
-(EventBridge) asks for a solve of every ward. Messages that failed come back; those that can never succeed, or failed
-for the last time, go to the dead-letter queue with their cause.
+(EventBridge) asks for a solve of every ward. How each ended is on record as for every model
+(:mod:`functions.serving.closing`); who looked at what is in AuditEvents. Messages that failed come back; those that
+can never succeed, or failed for the last time, go to the dead-letter queue with their cause.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,18 +28,21 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fhir_adapter.audit import LogAudit
 from fhir_adapter.client import FhirClient
 from fhir_adapter.errors import FhirAdapterError, FhirRejected, Unavailable
 from fhir_adapter.evidence.supersede import is_ours
 from fhir_adapter.tenants import Tenant
 from functions.allocation.debounce import SolveQueue, SqsSolves, concerned, solve_from
-from functions.allocation.fromfhir import HouseRules
+from functions.allocation.fromfhir import PROPOSAL, HouseRules
 from functions.allocation.solving import Solve, solve_ward
 from functions.allocation.ward import Limits
-from functions.serving.cloud import SqsQueue, setting
-from functions.serving.connect import open_client
+from functions.serving.closing import Closing
+from functions.serving.cloud import QueueError, SqsQueue, TableLedger, setting
+from functions.serving.connect import Connections
 from functions.serving.errors import EventRejected
 from functions.serving.events import Event
+from functions.serving.marks import TableMarks
 from functions.serving.tenants import SecretTenants
 
 __all__ = ["AllocationFunction"]
@@ -69,11 +73,11 @@ class AllocationFunction:
         solves: SolveQueue | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        self._connect = connect or open_client
+        self._connections = Connections(connect)
         self._given = solves
         self._now = now or (lambda: datetime.now(UTC))
-        self._clients: dict[Hashable, FhirClient] = {}
         self._logger = Logger()
+        self._audit = LogAudit(lambda event: self._logger.info("audit", audit=event))
         self._metrics = Metrics()
         self._left: Callable[[], int] = lambda: 60_000
 
@@ -88,6 +92,11 @@ class AllocationFunction:
     @cached_property
     def _dead_letters(self) -> SqsQueue:
         return SqsQueue(setting("DEAD_LETTER_QUEUE_URL"))
+
+    @cached_property
+    def _close(self) -> Closing:
+        table = setting("LEDGER_TABLE")
+        return Closing(TableLedger(table), TableMarks(table), self._logger, self._metrics)
 
     @cached_property
     def _rules(self) -> HouseRules:
@@ -116,15 +125,13 @@ class AllocationFunction:
 
     def close(self) -> None:
         """Close the connections to EHRs."""
-        for client in self._clients.values():
-            client.close()
-        self._clients.clear()
+        self._connections.close()
 
     def _scheduled(self) -> int:
         """Ask for a solve of every ward of the tenants in ``TENANTS`` (a comma list)."""
         asked = 0
         for name in filter(None, map(str.strip, setting("TENANTS").split(","))):
-            for ward in concerned(self._client(self._tenant(name)), {}):
+            for ward in concerned(self._connections.client(self._tenant(name)), {}):
                 self._solves.ask(Solve(name, ward), self._now())
                 asked += 1
         self._metrics.add_metric("SolvesAsked", MetricUnit.Count, asked)
@@ -135,43 +142,59 @@ class AllocationFunction:
         last = int(record.attributes.approximate_receive_count or 1) >= int(os.environ.get("MAX_RECEIVE_COUNT", "5"))
         try:
             solve = solve_from(record.body)
+            event = Event.from_json(record.body) if solve is None else _event_of(solve, record)
+        except EventRejected as error:
+            self._dead_letters.send_dead(record.body, str(error), record.message_id)
+            self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
+            return
+        try:
             if solve is not None:
-                self._solve(solve)
+                self._solve(solve, event)
             else:
-                self._ask(Event.from_json(record.body))
+                self._ask(event)
         except TRY_AGAIN as error:
-            self._again_or_aside(record, error, last)
+            self._again_or_aside(event, record.body, error, last)
         except NEVER as error:
-            self._put_aside(record, f"{type(error).__name__}: {error}")
+            self._put_aside(event, record.body, error)
         except Exception as error:  # noqa: BLE001 - the handler's edge: nothing may be lost, and the cause is kept
-            self._again_or_aside(record, error, last)
+            self._again_or_aside(event, record.body, error, last)
 
-    def _again_or_aside(self, record: SQSRecord, error: Exception, last: bool) -> None:
+    def _again_or_aside(self, event: Event, body: str, error: Exception, last: bool) -> None:
         if not last:
-            self._logger.warning("message goes back to the queue", cause=type(error).__name__)
+            self._logger.warning("message goes back to the queue", event_id=event.id, cause=type(error).__name__)
             self._metrics.add_metric("Retries", MetricUnit.Count, 1)
             raise error
-        # by type only: the text of an error nobody knows may quote a record
-        self._put_aside(record, type(error).__name__)
+        self._put_aside(event, body, error)
 
-    def _put_aside(self, record: SQSRecord, cause: str) -> None:
-        self._dead_letters.send_dead(record.body, cause, record.message_id)
-        self._logger.error("message put aside", cause=cause)
+    def _put_aside(self, event: Event, body: str, error: Exception) -> None:
+        """Dead-letter with the cause. Unknown errors are named by type only: their texts may quote a record."""
+        known = isinstance(error, (*NEVER, QueueError))
+        cause = f"{type(error).__name__}: {error}" if known else type(error).__name__
+        self._dead_letters.send_dead(body, cause, event.id)
+        self._logger.error("message put aside", event_id=event.id, tenant=event.tenant, cause=cause)
         self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
+        self._ended(event, {"outcome": "failed", "reason": type(error).__name__, "cause": cause})
+
+    def _ended(self, event: Event, entry: dict[str, Any]) -> None:
+        """Close an event, or a solve, which no subscription told of and so no number is noted for."""
+        self._close(event, {"model": PROPOSAL, **entry}, None if event.subscription else ())
 
     def _ask(self, event: Event) -> None:
         """An event: which wards does it concern? Ask for a solve of each."""
-        client = self._client(self._tenant(event.tenant))
+        tenant = self._tenant(event.tenant)
+        if event.subscription not in tenant.subscriptions:
+            raise EventRejected("the event's subscription is not known any more")
+        client = self._connections.client(tenant)
         focus = self._focus(client, event)
         if is_ours(focus):
             # what we wrote is no reason to plan again
-            self._metrics.add_metric("Ignored", MetricUnit.Count, 1)
+            self._ended(event, {"outcome": "ignored"})
             return
         wards = concerned(client, focus)
         for ward in wards:
             self._solves.ask(Solve(event.tenant, ward), self._now())
         self._metrics.add_metric("SolvesAsked", MetricUnit.Count, len(wards))
-        self._logger.info("solves asked for", event_id=event.id, tenant=event.tenant, wards=len(wards))
+        self._ended(event, {"outcome": "asked", "found": len(wards)})
 
     @staticmethod
     def _focus(client: FhirClient, event: Event) -> dict[str, Any]:
@@ -184,15 +207,22 @@ class AllocationFunction:
                 return {}
             raise
 
-    def _solve(self, solve: Solve) -> None:
+    def _solve(self, solve: Solve, event: Event) -> None:
         tenant = self._tenant(solve.tenant)
         seconds = max(1.0, min(LONGEST, self._left() / 1000 * SOLVER_SHARE))
         found = solve_ward(
-            solve, tenant, self._client(tenant), rules=self._rules, limits=Limits(seconds), now=self._now()
+            solve,
+            tenant,
+            self._connections.client(tenant),
+            rules=self._rules,
+            limits=Limits(seconds),
+            now=self._now(),
+            request=event.id,
+            audit=self._audit,
         )
-        self._metrics.add_metric(found.outcome.title(), MetricUnit.Count, 1)
         self._metrics.add_metric("SolveSeconds", MetricUnit.Seconds, found.seconds)
-        self._logger.info("ward planned", tenant=solve.tenant, ward=solve.ward, **asdict(found))
+        self._logger.info("ward planned", event_id=event.id, tenant=solve.tenant, ward=solve.ward, **asdict(found))
+        self._ended(event, {"outcome": found.outcome, "result": found.result, "written": found.written})
 
     def _tenant(self, name: str) -> Tenant:
         tenant = self._tenants.get(name)
@@ -200,8 +230,9 @@ class AllocationFunction:
             raise EventRejected("the message's tenant is not known any more")
         return tenant
 
-    def _client(self, tenant: Tenant) -> FhirClient:
-        key = tenant.connection
-        if key not in self._clients:
-            self._clients[key] = self._connect(tenant)
-        return self._clients[key]
+
+def _event_of(solve: Solve, record: SQSRecord) -> Event:
+    """The event that a solve is in the records: by the id of its message, which every try of it has."""
+    sent = record.raw_event["attributes"].get("SentTimestamp")
+    at = datetime.fromtimestamp(int(sent) / 1000, UTC) if sent else datetime.now(UTC)
+    return Event(record.message_id, solve.tenant, "", "focus", solve.ward, None, None, at.isoformat())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from fhir_adapter.client import FhirClient
@@ -10,13 +11,31 @@ from fhir_adapter.codes import Json
 from fhir_adapter.errors import FhirRejected
 from functions.allocation.fromfhir import HouseRules, Reading, patient_queries, queries, read_house
 
-__all__ = ["fetched"]
+__all__ = ["Fetched", "fetch", "fetched"]
 
 # What no plan can do without; servers may not know the rest.
 NEEDED = frozenset({"Location", "Encounter", "Patient"})
 
 
-def fetched(client: FhirClient, now: datetime, rules: HouseRules) -> Reading:
+@dataclass(frozen=True)
+class Fetched:
+    """What was read, and what an audit must know of it.
+
+    Parameters
+    ----------
+    reading : Reading
+    patients : tuple of str
+        Whose records were read: ``Patient/{id}`` each, sorted.
+    asked : tuple of str
+        The searches, relative to the FHIR base.
+    """
+
+    reading: Reading
+    patients: tuple[str, ...]
+    asked: tuple[str, ...]
+
+
+def fetch(client: FhirClient, now: datetime, rules: HouseRules) -> Fetched:
     """Read a house: the house in one batch, its patients in another.
 
     Raises
@@ -25,9 +44,17 @@ def fetched(client: FhirClient, now: datetime, rules: HouseRules) -> Reading:
         Locations, Encounters or Patients cannot be searched.
     FhirUnavailable
     """
-    resources = _all(client, queries(rules, now))
-    resources += _all(client, patient_queries(resources, rules))
-    return read_house(resources, now, rules)
+    of_house = queries(rules, now)
+    resources = _all(client, of_house)
+    of_patients = patient_queries(resources, rules)
+    resources += _all(client, of_patients)
+    patients = {f"Patient/{item.get('id')}" for item in resources if item.get("resourceType") == "Patient"}
+    return Fetched(read_house(resources, now, rules), tuple(sorted(patients)), (*of_house, *of_patients))
+
+
+def fetched(client: FhirClient, now: datetime, rules: HouseRules) -> Reading:
+    """Return what :func:`fetch` read of a house."""
+    return fetch(client, now, rules).reading
 
 
 def _all(client: FhirClient, asked: Sequence[str]) -> list[Json]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from fhir_adapter.audit import AuditSink, MemoryAudit
 from fhir_adapter.client import FhirClient
+from fhir_adapter.codes import Json
 from fhir_adapter.errors import FhirRejected, FhirUnavailable
 from fhir_adapter.evidence import device_id
 from fhir_adapter.tenants import Tenant
 from fhir_adapter.writing import write
 from functions.allocation.fromfhir import HouseRules
 from functions.allocation.identity import identity
-from functions.allocation.reading import fetched
+from functions.allocation.reading import fetch
 from functions.allocation.tofhir import evidence
 from functions.allocation.ward import Limits, Policy, plan_house, seed_of
 from functions.allocation.ward.shortage import shortages
 from functions.serving.errors import EventRejected
+from functions.serving.trail import Trail
 
 __all__ = ["Solution", "Solve", "solve_ward"]
 
@@ -51,6 +54,8 @@ class Solution:
     method : str
     stays, moves, unplaced, breaches, findings, written : int
     gap, seconds : float
+    result : str or None
+        Reference of the ward's summary that was written.
     """
 
     outcome: str
@@ -63,6 +68,7 @@ class Solution:
     written: int
     gap: float
     seconds: float
+    result: str | None = None
 
 
 def solve_ward(
@@ -74,8 +80,17 @@ def solve_ward(
     policy: Policy | None = None,
     limits: Limits | None = None,
     now: datetime | None = None,
+    request: str = "",
+    audit: AuditSink | None = None,
 ) -> Solution:
     """Plan a ward and write the proposals.
+
+    Parameters
+    ----------
+    request : str
+        Id of the message that asks for it, which the AuditEvents name; a second try has the same.
+    audit : AuditSink, optional
+        Where AuditEvents go that the EHR does not keep.
 
     Raises
     ------
@@ -86,29 +101,41 @@ def solve_ward(
     FhirRejected, InvalidResourceError
         Not worth one.
     """
+    now, sink = now or datetime.now(UTC), audit or MemoryAudit()
     for _ in range(ATTEMPTS):
         try:
-            return _attempt(asked, tenant, client, rules or HouseRules(), policy, limits, now or datetime.now(UTC))
+            return _attempt(_Work(asked, tenant, client, rules or HouseRules(), policy, limits, now, request, sink))
         except FhirRejected as error:
             if error.status not in OVERTAKEN:
                 raise
     raise FhirUnavailable("others kept changing the record while the ward was being planned", 412)
 
 
-def _attempt(
-    asked: Solve,
-    tenant: Tenant,
-    client: FhirClient,
-    rules: HouseRules,
-    policy: Policy | None,
-    limits: Limits | None,
-    now: datetime,
-) -> Solution:
-    reading = fetched(client, now, rules)
-    if asked.ward not in reading.house.ward:
-        raise EventRejected(f"{asked.ward} is no ward of this house")
+@dataclass(frozen=True)
+class _Work:
+    """What stays the same from attempt to attempt."""
+
+    asked: Solve
+    tenant: Tenant
+    client: FhirClient
+    rules: HouseRules
+    policy: Policy | None
+    limits: Limits | None
+    now: datetime
+    request: str
+    audit: AuditSink
+
+
+def _attempt(work: _Work) -> Solution:
+    tenant, policy, ward = work.tenant, work.policy, work.asked.ward
+    found = fetch(work.client, work.now, work.rules)
+    reading = found.reading
+    trail = Trail.opened(work.request, found.patients, found.asked, tenant, work.client, identity(policy), work.audit)
+    if ward not in reading.house.ward:
+        trail.keep()
+        raise EventRejected(f"{ward} is no ward of this house")
     plan = plan_house(
-        reading.house.only(asked.ward), policy, limits, seed=seed_of(tenant.name, asked.ward, reading.fingerprint)
+        reading.house.only(ward), policy, work.limits, seed=seed_of(tenant.name, ward, reading.fingerprint)
     )
     bundle = evidence(
         plan,
@@ -117,10 +144,9 @@ def _attempt(
         tenant=tenant.name,
         organization=tenant.organization,
         policy=policy,
-        device_known=_known(client, policy),
+        device_known=_known(work.client, policy),
     )
-    if bundle is not None:
-        write(client, bundle)
+    result = _written(work, bundle, trail)
     return Solution(
         "unchanged" if bundle is None else "proposed",
         plan.method.partition(" ")[0],
@@ -132,7 +158,23 @@ def _attempt(
         0 if bundle is None else len(bundle["entry"]),
         plan.gap,
         plan.seconds,
+        result,
     )
+
+
+def _written(work: _Work, bundle: Json | None, trail: Trail) -> str | None:
+    """Write a plan, and keep what is known of who looked at what; returns the reference of the ward's summary."""
+    if bundle is None:
+        trail.keep()
+        return None
+    main = next(
+        f"Observation/{resource['id']}"
+        for resource in (entry["resource"] for entry in bundle["entry"])
+        if resource["resourceType"] == "Observation" and resource["subject"]["reference"] == work.asked.ward
+    )
+    written = write(work.client, trail.along(bundle, main))
+    trail.written()
+    return written.reference(main)
 
 
 def _known(client: FhirClient, policy: Policy | None) -> bool:

@@ -25,7 +25,9 @@ __all__ = ["large", "measure", "peers", "stability"]
 
 GAP = 1e-4
 SECONDS = 60.0
-SEEDS = (1, 2, 3)
+# Two houses, so that all of it takes three minutes: of houses 1 to 3, that in which Bedside compares worst, and the
+# quickest. CP-SAT alone uses up its time in houses 1 and 2.
+SEEDS = (2, 3)
 
 
 def measure() -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Large houses, a few wards at a time.
 
 First it is decided which ward each newcomer goes to: a problem of wards instead of rooms, in which a patient costs
-what the cheapest room of a ward would cost and beds of a ward are one number. Everything that a plan must keep is
-kept there or left out, so its optimum bounds that of the whole house from below. Then wards are planned a few together,
-neighbours by specialty, and whoever got no bed is offered the beds that the other wards have left.
+what the cheapest room of a ward would cost, and the beds of a ward and the patients its nurses can care for are one
+number each. Everything that a plan must keep is kept there or left out, so its optimum bounds that of the whole house
+from below. Then wards are planned a few together, neighbours by specialty, and whoever got no bed is offered the beds
+that the other wards have left, as far as their nurses go.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Any
 
 import pulp
 
-from functions.allocation.ward.greedy import fits, greedy, measured
+from functions.allocation.ward.greedy import fits, greedy, measured, staffed
 from functions.allocation.ward.levels import optimise
 from functions.allocation.ward.model import SLOT, WardModel, slots
-from functions.allocation.ward.objects import House, Stay, Ward
+from functions.allocation.ward.objects import House, Room, Stay, Ward
 from functions.allocation.ward.plan import Level, Plan
 from functions.allocation.ward.rules import Policy, Rule, candidates, cost
 from functions.allocation.ward.solver import Limits, SolverFailed, solve
@@ -70,6 +71,7 @@ def _bounded(level: Level, plan: Plan, bound: float) -> Level:
 def _wards(house: House, policy: Policy, limits: Limits, seed: int) -> tuple[dict[str, str | None], float]:
     """Which ward each stay goes to, and what no plan of the house can cost less than."""
     problem = pulp.LpProblem("wards", pulp.LpMinimize)
+    rooms = {ward.id: {room.id for room in house.rooms_of(ward.id)} for ward in house.wards}
     beds = {ward.id: sum(room.beds for room in house.rooms_of(ward.id)) for ward in house.wards}
     objective: list[tuple[Any, float]] = []
     places: dict[tuple[str, str], Any] = {}
@@ -93,6 +95,10 @@ def _wards(house: House, policy: Policy, limits: Limits, seed: int) -> tuple[dic
             over = max(0, sum(house.stay[stay.id].present for stay, _ in inside) - beds[ward])
             row = pulp.LpAffineExpression([(variable, 1) for _, variable in inside])
             problem.addConstraint(pulp.LpConstraint(row, -1, None, beds[ward] + over))
+        for inside, limit in _nursed(house.ward[ward], members):
+            over = max(0, sum(house.stay[stay.id].room in rooms[ward] for stay, _ in inside) - limit)
+            row = pulp.LpAffineExpression([(variable, 1) for _, variable in inside])
+            problem.addConstraint(pulp.LpConstraint(row, -1, None, limit + over))
     problem.setObjective(pulp.LpAffineExpression(objective))
     found = solve(problem, Limits(limits.seconds / 4, MASTER_GAP, limits.threads, seed))
     chosen: dict[str, str | None] = {stay.id: None for stay in house.stays}
@@ -112,6 +118,21 @@ def _at_once(members: list[tuple[Stay, Any]]) -> Iterable[list[tuple[Stay, Any]]
     spans = [slots(stay, SLOT) for stay, _ in members]
     for moment in sorted({span.start for span in spans}):
         yield [member for member, span in zip(members, spans, strict=True) if moment in span]
+
+
+def _nursed(ward: Ward, members: list[tuple[Stay, Any]]) -> Iterable[tuple[list[tuple[Stay, Any]], int]]:
+    """Who would be in a ward at once, with how many its nurses on duty can care for; each set once, at its worst."""
+    if not ward.shifts:
+        return
+    spans = [slots(stay, SLOT) for stay, _ in members]
+    tightest: dict[tuple[int, ...], int] = {}
+    for moment in range(max((span.stop for span in spans), default=0)):
+        limit = ward.staffed(moment * SLOT)
+        if limit is not None:
+            there = tuple(number for number, span in enumerate(spans) if moment in span)
+            tightest[there] = min(limit, tightest.get(there, limit))
+    for there, limit in tightest.items():
+        yield [members[number] for number in there], limit
 
 
 def _clusters(house: House) -> list[tuple[Ward, ...]]:
@@ -149,19 +170,44 @@ def _planned(part: House, policy: Policy, limits: Limits, seed: int) -> Plan:
 
 def _second_chance(house: House, policy: Policy, rooms: dict[str, str | None]) -> dict[str, str | None]:
     """Offer whoever has no bed what is left in the whole house; whoever lay in a bed and got no other stays."""
-    for stay in house.stays:
-        if stay.present and rooms[stay.id] is None:
-            rooms[stay.id] = stay.room
+    back = [stay for stay in house.stays if stay.present and rooms[stay.id] is None]
+    for stay in back:
+        rooms[stay.id] = stay.room
     taken: dict[str, list[Stay]] = {room.id: [] for room in house.rooms}
     for stay in house.stays:
         place = rooms[stay.id]
         if place is not None:
             taken[place].append(stay)
+    for stay in back:
+        _make_way(house, house.room[str(stay.room)], stay, rooms, taken)
     waiting = [stay for stay in house.stays if rooms[stay.id] is None]
     for stay in sorted(waiting, key=lambda stay: (stay.urgency, -stay.priority)):
-        free = [room for room in candidates(house, stay) if not fits(house, stay, room, taken[room.id])]
+        allowed = candidates(house, stay)
+        nursed = {room.ward: room for room in allowed}
+        nursed = {ward: room for ward, room in nursed.items() if staffed(house, stay, room, rooms)}
+        free = [room for room in allowed if room.ward in nursed and not fits(house, stay, room, taken[room.id])]
         if free:
             best = min(free, key=lambda room: cost(house, stay, room, policy))
             rooms[stay.id] = best.id
             taken[best.id].append(stay)
     return rooms
+
+
+def _make_way(house: House, room: Room, stay: Stay, rooms: dict[str, str | None], taken: dict[str, list[Stay]]) -> None:
+    """Whoever was to come where a patient now stays after all waits again: first of the room, then of the ward."""
+    newcomers = sorted(
+        (
+            other
+            for other in house.stays
+            if not other.present and rooms[other.id] is not None and set(slots(other)) & set(slots(stay))
+        ),
+        key=lambda other: (other.urgency, -other.priority),
+        reverse=True,
+    )
+    for other in newcomers:
+        place = house.room[str(rooms[other.id])]
+        beside = [there for there in taken[room.id] if there is not stay]
+        crowded = place is room and bool(fits(house, stay, room, beside))
+        if crowded or (place.ward == room.ward and not staffed(house, stay, room, rooms)):
+            rooms[other.id] = None
+            taken[place.id].remove(other)

@@ -14,7 +14,7 @@ from functions.allocation.ward.objects import House, Room, Stay, Urgency
 from functions.allocation.ward.plan import Breach, Level, Plan
 from functions.allocation.ward.rules import Policy, Rule, broken, candidates, cost, group, weight
 
-__all__ = ["fits", "greedy", "measured"]
+__all__ = ["fits", "greedy", "measured", "staffed"]
 
 
 def fits(house: House, stay: Stay, room: Room, others: Sequence[Stay], slot: float = SLOT) -> tuple[Rule, ...]:
@@ -65,7 +65,7 @@ def greedy(house: House, policy: Policy, seed: int = 0, slot: float = SLOT) -> P
         free = [
             room
             for room in allowed
-            if not fits(house, stay, room, taken[room.id], slot) and _staffed(house, stay, room, chosen, slot)
+            if not fits(house, stay, room, taken[room.id], slot) and staffed(house, stay, room, chosen, slot)
         ]
         if not free:
             continue
@@ -75,18 +75,37 @@ def greedy(house: House, policy: Policy, seed: int = 0, slot: float = SLOT) -> P
     return measured(house, policy, chosen, "greedy", seed, started, hopeless)
 
 
-def _staffed(house: House, stay: Stay, room: Room, chosen: Mapping[str, str | None], slot: float) -> bool:
+def staffed(house: House, stay: Stay, room: Room, chosen: Mapping[str, str | None], slot: float = SLOT) -> bool:
+    """Return whether the nurses of a room's ward can care for one more, beside those whose rooms are chosen."""
     ward = house.ward[room.ward]
     if not ward.shifts:
         return True
     inside = [
-        other for other in house.stays if (place := chosen[other.id]) is not None and house.room[place].ward == ward.id
+        other
+        for other in house.stays
+        if other is not stay and (place := chosen[other.id]) is not None and house.room[place].ward == ward.id
     ]
     for moment in slots(stay, slot):
         limit = ward.staffed(moment * slot)
         if limit is not None and sum(moment in slots(other, slot) for other in inside) >= limit:
             return False
     return True
+
+
+def _understaffed(house: House, rooms: Mapping[str, str | None], slot: float = SLOT) -> list[Breach]:
+    """The wards with more patients than their nurses can care for, and by how many at the worst."""
+    found = []
+    for ward in house.wards:
+        if not ward.shifts:
+            continue
+        own = {room.id for room in house.rooms_of(ward.id)}
+        spans = [slots(stay, slot) for stay in house.stays if rooms[stay.id] in own]
+        last = max((span.stop for span in spans), default=0)
+        limits = [(moment, ward.staffed(moment * slot)) for moment in range(last)]
+        over = [sum(moment in span for span in spans) - limit for moment, limit in limits if limit is not None]
+        if over and max(over) > 0:
+            found.append(Breach(Rule.STAFFING, ward.id, amount=max(over)))
+    return found
 
 
 def measured(
@@ -107,7 +126,7 @@ def measured(
             own = [rule for rule in broken(house, stay, room) if rule not in (Rule.SPECIALTY, Rule.WARD)]
             breaches += [Breach(rule, room.id, stay.id) for rule in own]
             breaches += [Breach(rule, room.id) for rule in fits(house, stay, room, inside[:number]) if rule not in own]
-    breaches = list(dict.fromkeys(breaches))
+    breaches = [*dict.fromkeys(breaches), *_understaffed(house, rooms)]
     unplaced = [stay for stay in house.stays if rooms[stay.id] is None and stay.id not in hopeless]
     levels = [Level("broken rules", sum(item.amount for item in breaches), 0)]
     for kind in Urgency:
