@@ -17,7 +17,8 @@ export SAM_CLI_TELEMETRY := 0
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-test setup-train demo test check bench lock sam-build clean \
-        build-ReceiverFunction build-SurvivalFunction build-DiagnosisFunction build-ReconcileFunction
+        build-ReceiverFunction build-SurvivalFunction build-DiagnosisFunction build-AllocationFunction \
+        build-ReconcileFunction
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -134,6 +135,9 @@ build-SurvivalFunction: $(PY)
 
 build-DiagnosisFunction: $(PY)
 	@$(PACKAGE) diagnosis
+
+build-AllocationFunction: $(PY)
+	@$(PACKAGE) allocation
 
 build-ReconcileFunction: $(PY)
 	@$(PACKAGE) reconcile

@@ -59,26 +59,27 @@ class Auditor:
     device: str | None = None
     check: Callable[[Json], None] | None = None
 
-    def read(self, event_id: str, patient: str, queries: Sequence[str], now: datetime) -> Json:
-        """A batch of searches in one patient's record (BALP PatientQuery).
+    def read(self, event_id: str, patient: str | Sequence[str], queries: Sequence[str], now: datetime) -> Json:
+        """A batch of searches in a patient's record (BALP PatientQuery), or in those of a house's patients.
 
         Parameters
         ----------
         event_id : str
             Id of the event that made us look.
-        patient : str
-            ``Patient/{id}``.
+        patient : str or sequence of str
+            ``Patient/{id}``; each is an entity of the one event.
         queries : sequence of str
             What was asked for, relative to the FHIR base. Kept in base64 as BALP has it: codes and ids, no values.
         """
         asked = "\n".join(f"GET {query}" for query in queries)
         subtypes = [coding(RESTFUL_INTERACTION, code, code) for code in ("search-type", "batch")]
         agents = [self._client(parts.SENDS), self._server(parts.RECEIVES)]
-        return self._event(
-            "read", event_id, now, REST, subtypes, "E", agents, [parts.patient(patient), parts.query(asked)]
-        )
+        entities = [*parts.patients(patient), parts.query(asked)]
+        return self._event("read", event_id, now, REST, subtypes, "E", agents, entities)
 
-    def write(self, event_id: str, patient: str, result: str, others: Sequence[str], now: datetime) -> Json:
+    def write(
+        self, event_id: str, patient: str | Sequence[str], result: str, others: Sequence[str], now: datetime
+    ) -> Json:
         """A result written back (BALP PatientCreate).
 
         Parameters
@@ -90,7 +91,7 @@ class Auditor:
         """
         subtypes = [coding(RESTFUL_INTERACTION, code, code) for code in ("create", "transaction")]
         agents = [self._client(parts.SENDS), self._server(parts.RECEIVES)]
-        entities = [parts.patient(patient), parts.data(result), *(parts.beside(reference) for reference in others)]
+        entities = [*parts.patients(patient), parts.data(result), *(parts.beside(reference) for reference in others)]
         return self._event("write", event_id, now, REST, subtypes, "C", agents, entities)
 
     def shown(self, request_id: str, patient: str, result: str, user: str, now: datetime) -> Json:

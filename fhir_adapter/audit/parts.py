@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
 from fhir_adapter.codes import (
     AUDIT_ENTITY_TYPE,
@@ -16,7 +17,19 @@ from fhir_adapter.codes import (
     concept,
 )
 
-__all__ = ["RECEIVES", "RECIPIENT", "RUNS", "SENDS", "beside", "data", "patient", "query", "request", "user"]
+__all__ = [
+    "RECEIVES",
+    "RECIPIENT",
+    "RUNS",
+    "SENDS",
+    "beside",
+    "data",
+    "patient",
+    "patients",
+    "query",
+    "request",
+    "user",
+]
 
 SENDS = concept(DICOM, "110153", "Source Role ID")
 RECEIVES = concept(DICOM, "110152", "Destination Role ID")
@@ -36,6 +49,11 @@ def patient(reference: str) -> Json:
         "type": coding(AUDIT_ENTITY_TYPE, "1", "Person"),
         "role": coding(OBJECT_ROLE, "1", "Patient"),
     }
+
+
+def patients(references: str | Sequence[str]) -> list[Json]:
+    """Whose records they were, one entity each."""
+    return [patient(each) for each in ([references] if isinstance(references, str) else references)]
 
 
 def query(asked: str) -> Json:

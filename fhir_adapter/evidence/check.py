@@ -25,6 +25,14 @@ REPORT_STATUS = frozenset(
     {"registered", "partial", "preliminary", "final", "amended", "corrected", "appended", "cancelled"}
     | {"entered-in-error", "unknown"}
 )
+TASK_STATUS = frozenset(
+    {"draft", "requested", "received", "accepted", "rejected", "ready", "cancelled", "in-progress", "on-hold", "failed"}
+    | {"completed", "entered-in-error"}
+)
+TASK_INTENT = frozenset(
+    {"unknown", "proposal", "plan", "order", "original-order", "reflex-order", "filler-order", "instance-order"}
+    | {"option"}
+)
 # Required bindings (FHIR R4 terminologies.html#required), by resource type and element.
 BINDINGS: dict[str, dict[str, frozenset[str]]] = {
     "Observation": {"status": OBSERVATION_STATUS},
@@ -32,6 +40,11 @@ BINDINGS: dict[str, dict[str, frozenset[str]]] = {
     "DiagnosticReport": {"status": REPORT_STATUS},
     "Device": {"status": frozenset({"active", "inactive", "entered-in-error", "unknown"})},
     "DocumentReference": {"status": frozenset({"current", "superseded", "entered-in-error"})},
+    "Task": {
+        "status": TASK_STATUS,
+        "intent": TASK_INTENT,
+        "priority": frozenset({"routine", "urgent", "asap", "stat"}),
+    },
     "AuditEvent": {"action": frozenset("CRUDE"), "outcome": frozenset({"0", "4", "8", "12"})},
 }
 ENTITY_ROLES = frozenset({"derivation", "revision", "quotation", "source", "removal"})

@@ -32,6 +32,7 @@ from functions.reconcile.results import CHUNK, Results, chunks, doubled, lost, m
 from functions.serving.cloud import EventQueue, Ledger, PassedOver
 from functions.serving.events import Event, new_event
 from functions.serving.marks import Marks, Seen, channel_of
+from functions.serving.routes import WITHOUT_PACKAGE
 from functions.serving.sweep import MOST, changed, event_for, sweep_since
 
 __all__ = ["Reconciler", "Report"]
@@ -143,6 +144,8 @@ class Reconciler:
         unanswered = twice = withdrawn = 0
         cut = False
         for model in dict.fromkeys(entry.models):
+            if model in WITHOUT_PACKAGE:
+                continue  # answers for wards: no result belongs to one resource that matches the criteria
             results = results_of(self.client, model, start)
             withdrawn += self._withdraw(model, results)
             twice += self._again(entry, model, doubled(results))

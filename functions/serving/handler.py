@@ -11,9 +11,8 @@ ledger entry and event number belong to an event and its model, and one model's 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +33,12 @@ from fhir_adapter.audit import LogAudit
 from fhir_adapter.client import FhirClient
 from fhir_adapter.errors import FhirAdapterError, Unavailable
 from fhir_adapter.tenants import SubscriptionEntry, Tenant
+from functions.serving.closing import Closing
 from functions.serving.cloud import PassedOver, QueueError, SqsQueue, TableLedger, setting
 from functions.serving.connect import Connections
 from functions.serving.errors import EventRejected, ModelRefused, StudyNotReady
 from functions.serving.events import Event, for_models
-from functions.serving.marks import TableMarks, channel_of, channels
+from functions.serving.marks import TableMarks, channels
 from functions.serving.package import Model
 from functions.serving.routes import RoutedQueue, routed_queue
 from functions.serving.steps import Checkpoint, Step, go_on
@@ -109,6 +109,10 @@ class ModelFunction:
     @cached_property
     def _marks(self) -> TableMarks:
         return TableMarks(setting("LEDGER_TABLE"))
+
+    @cached_property
+    def _close(self) -> Closing:
+        return Closing(self._ledger, self._marks, self._logger, self._metrics, self._checkpoint)
 
     @cached_property
     def _images(self) -> Images | None:
@@ -255,38 +259,3 @@ class ModelFunction:
         if tenant is None or subscription is None:
             raise EventRejected("the event's tenant or subscription is not known any more")
         return tenant, subscription
-
-    def _close(self, event: Event, entry: dict[str, Any], heard: Iterable[str] | None = None) -> None:
-        """Write the ledger, the metrics and one log line without patient data.
-
-        Parameters
-        ----------
-        heard : iterable of str, optional
-            Where to note the event's number; with the event's own model when it is not said.
-        """
-        now = datetime.now(UTC)
-        latency = event.age_ms(now)
-        entry = {
-            "model": event.model,
-            "latency_ms": latency,
-            "finished": now.isoformat(),
-            **entry,
-        }
-        self._checkpoint(Step.BEFORE_LEDGER)
-        self._ledger.record(event, entry)
-        self._checkpoint(Step.BEFORE_MARK)
-        # a number counts once its event's end is on record, so that a lost event leaves a gap
-        for channel in (channel_of(event.subscription, event.model),) if heard is None else heard:
-            self._marks.seen(event.tenant, channel, event.event_number, now.isoformat())
-        outcome = str(entry["outcome"])
-        self._metrics.add_metric(outcome.title().replace("-", ""), MetricUnit.Count, 1)
-        self._metrics.add_metric("Latency", MetricUnit.Milliseconds, latency)
-        self._logger.info(
-            "event answered",
-            event_id=event.id,
-            tenant=event.tenant,
-            model=entry["model"],
-            outcome=outcome,
-            reason=entry.get("reason"),
-            latency_ms=latency,
-        )

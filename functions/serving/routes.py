@@ -1,6 +1,7 @@
 """Which function answers with which model, and so on which queue an event belongs.
 
-A model belongs to the function that has its package: ``functions/{function}/packages/{package}``. Functions that only
+A model belongs to the function that has its package: ``functions/{function}/packages/{package}``; the ward model is its
+own source and has none. Functions that only
 pass events on carry no packages; their artefact carries the table instead, written when it was built
 (:mod:`infra.packaging.artefact`). So a package that is added is routed without a setting.
 
@@ -20,9 +21,11 @@ from pathlib import Path
 from functions.serving.cloud import SqsQueue, setting
 from functions.serving.events import Event
 
-__all__ = ["TABLE", "RoutedQueue", "functions_of", "routed_queue"]
+__all__ = ["TABLE", "WITHOUT_PACKAGE", "RoutedQueue", "functions_of", "routed_queue"]
 
 TABLE = Path(__file__).with_name("models.json")
+# Answers for wards instead of single resources: events are the reason to plan, not what is asked about.
+WITHOUT_PACKAGE = {"ward": "allocation"}
 FUNCTIONS = Path(__file__).parents[1]
 # At the beginning of a line, so that it is the package's own; what reads YAML is not needed for this.
 _NAME = re.compile(r"^name:[ \t]*[\"']?([A-Za-z0-9_-]+)", re.MULTILINE)
@@ -39,7 +42,7 @@ def functions_of(folder: Path = FUNCTIONS) -> dict[str, str]:
     table = folder / "serving" / TABLE.name
     if table.is_file():
         return {str(model): str(function) for model, function in json.loads(table.read_bytes()).items()}
-    found: dict[str, str] = {}
+    found = {model: function for model, function in WITHOUT_PACKAGE.items() if (folder / function).is_dir()}
     for contract in sorted(folder.glob("*/packages/*/model.yaml")):
         named = _NAME.search(contract.read_text(encoding="utf-8", errors="replace"))
         if named:
@@ -83,12 +86,18 @@ class RoutedQueue:
         """
         sorted_out: dict[SqsQueue, list[Event]] = {}
         for event in events:
-            sorted_out.setdefault(self._of(event.model or next(iter(models), "")), []).append(event)
+            sorted_out.setdefault(self._of(event.model or _first(event, models)), []).append(event)
         for queue, found in sorted_out.items():
             queue.send_later(found, seconds)
 
     def _of(self, model: str) -> SqsQueue:
         return self._queues.get(self._functions.get(model, ""), self._default)
+
+
+def _first(event: Event, models: Sequence[str]) -> str:
+    """The model that an event means which names none; a sweep is for who sweeps on behalf of all."""
+    sweepers = [model for model in models if event.kind == "sweep" and model not in WITHOUT_PACKAGE]
+    return next(iter(sweepers or models), "")
 
 
 def routed_queue() -> RoutedQueue:

@@ -27,7 +27,13 @@ COMMANDS = {
     "evaluate": ("infra.cli.evaluate", "evaluate a model package on held-out data and write its report"),
     "export-survival": ("infra.cli.export_survival", "turn a fitted scikit-survival model into one ONNX file"),
     "benchmark-survival": ("infra.cli.benchmark_survival", "rerun every survival model beside published results"),
+    "plan": ("infra.cli.plan", "plan admissions, rooms, theatres and nurses over the next weeks"),
+    "benchmark-plan": (
+        "infra.cli.benchmark_plan",
+        "plan the public instances of IHTC-2024 beside the best known costs",
+    ),
     "package": ("infra.cli.package", "make, check, sign and add a model package of one's own"),
+    "allocation": ("infra.cli.allocation", "plan a house's beds, say why, and try what if"),
     "bench": ("infra.cli.bench", "measure ratios against peers and floors"),
 }
 

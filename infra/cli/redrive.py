@@ -21,12 +21,16 @@ then send them back to the queue of the function that could not answer. Sending 
 answered twice is one result.
 """
 EPILOG = """\
-The queues come from the options or from DEAD_LETTER_QUEUE_URL and EVENT_QUEUE_URL; those of the diagnosis function from
-DIAGNOSIS_DEAD_LETTER_QUEUE_URL and DIAGNOSIS_QUEUE_URL, where both are set and no option is given. Credentials, region
-and AWS_ENDPOINT_URL as for every AWS tool. `bedside local` prints all of them for the twin.
+The queues come from the options or from DEAD_LETTER_QUEUE_URL and EVENT_QUEUE_URL; those of the diagnosis and the
+allocation function from DIAGNOSIS_DEAD_LETTER_QUEUE_URL and DIAGNOSIS_QUEUE_URL, ALLOCATION_DEAD_LETTER_QUEUE_URL and
+ALLOCATION_QUEUE_URL, where both are set and no option is given. Credentials, region and AWS_ENDPOINT_URL as for every
+AWS tool. `bedside local` prints what the twin has of them.
 """
 # Environment variables of functions with a queue of their own: the queue, and that of its dead letters.
-PAIRS = (("DIAGNOSIS_QUEUE_URL", "DIAGNOSIS_DEAD_LETTER_QUEUE_URL"),)
+PAIRS = (
+    ("DIAGNOSIS_QUEUE_URL", "DIAGNOSIS_DEAD_LETTER_QUEUE_URL"),
+    ("ALLOCATION_QUEUE_URL", "ALLOCATION_DEAD_LETTER_QUEUE_URL"),
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

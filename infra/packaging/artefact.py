@@ -37,6 +37,11 @@ MODEL_NAME = re.compile(r"^name:[ \t]*[\"']?([A-Za-z0-9_-]+)", re.MULTILINE)
 # Modules of a function that run offline: training needs libraries that the artefact does not carry.
 OFFLINE = ("train", "evaluate", "data", "models", "export", "report", "benchmark", "fromfhir")
 
+# Where a function has another use for such a name, or rooms of its own that it does not serve from.
+OFFLINE_OF = {"allocation": (*(name for name in OFFLINE if name != "fromfhir"), "planner", "synthetic", "pictures")}
+# As in functions.serving.routes: models that are source and no package.
+WITHOUT_PACKAGE = {"ward": "allocation"}
+
 # What no function uses at run time. Each name is a path in the artefact.
 UNUSED = (
     "bin",
@@ -176,7 +181,7 @@ def copy_code(function: str, out: Path) -> None:
     table = json.dumps(functions_of(REPOSITORY / "functions"), indent=1, sort_keys=True)
     (out / "functions" / "serving" / "models.json").write_text(table + "\n", encoding="utf-8")
     folder = out / "functions" / function
-    shutil.copytree(REPOSITORY / "functions" / function, folder, ignore=unwanted(*OFFLINE))
+    shutil.copytree(REPOSITORY / "functions" / function, folder, ignore=unwanted(*OFFLINE_OF.get(function, OFFLINE)))
 
 
 def functions_of(folder: Path) -> dict[str, str]:
@@ -184,7 +189,7 @@ def functions_of(folder: Path) -> dict[str, str]:
 
     As :func:`functions.serving.routes.functions_of`, which cannot be imported by a script without dependencies.
     """
-    found = {}
+    found = {model: function for model, function in WITHOUT_PACKAGE.items() if (folder / function).is_dir()}
     for contract in sorted(folder.glob("*/packages/*/model.yaml")):
         named = MODEL_NAME.search(contract.read_text(encoding="utf-8"))
         if named:

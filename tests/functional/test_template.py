@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from functions.allocation.handler import LONGEST
+from functions.serving.routes import functions_of
 from infra.local import aws
 from infra.local.gateway import NOTIFY_ROUTES
 from infra.packaging.artefact import REPOSITORY
@@ -186,3 +188,54 @@ def test_every_reference_points_to_something() -> None:
                 check(inner)
 
     check({"Resources": RESOURCES, "Outputs": TEMPLATE["Outputs"]})
+
+
+def test_a_queues_dead_letters_go_to_a_queue_of_its_kind() -> None:
+    for queue in QUEUES.values():
+        if "RedrivePolicy" in queue:
+            dead = QUEUES[target(queue["RedrivePolicy"]["deadLetterTargetArn"])]
+            assert dead.get("FifoQueue", False) == queue.get("FifoQueue", False)
+
+
+def test_every_queue_of_dead_letters_has_an_alarm_and_every_queue_a_policy() -> None:
+    dead = {
+        target(queue["RedrivePolicy"]["deadLetterTargetArn"]) for queue in QUEUES.values() if "RedrivePolicy" in queue
+    }
+    alarms = of_type("AWS::CloudWatch::Alarm").values()
+    watched = {target(dimension["Value"]) for alarm in alarms for dimension in alarm["Dimensions"]}
+    assert dead <= watched
+    (policy,) = of_type("AWS::SQS::QueuePolicy").values()
+    assert {target(queue) for queue in policy["Queues"]} == set(QUEUES)
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert {target(queue) for queue in statement["Resource"]} == set(QUEUES)
+
+
+def may_send(name: str) -> set[str]:
+    statements = [one for policy in FUNCTIONS[name]["Policies"] for one in policy.get("Statement", [])]
+    allowed = [one for one in statements if "sqs:SendMessage" in as_list(one["Action"])]
+    return {target(resource) for one in allowed for resource in as_list(one["Resource"])}
+
+
+@pytest.mark.parametrize("name", ["ReceiverFunction", "SurvivalFunction", "DiagnosisFunction", "ReconcileFunction"])
+def test_whoever_passes_events_on_knows_and_may_use_the_queue_of_every_function(name: str) -> None:
+    told = {**GLOBALS["Environment"]["Variables"], **FUNCTIONS[name]["Environment"]["Variables"]}
+    for function in {*functions_of().values()} - {"survival"}:
+        queue = target(told[f"{function.upper()}_QUEUE_URL"])
+        assert queue in may_send(name)
+
+
+def test_solves_come_after_their_minute_one_at_a_time_and_end_within_the_functions_time() -> None:
+    function = FUNCTIONS["AllocationFunction"]
+    told = function["Environment"]["Variables"]
+    solves = QUEUES[target(told["SOLVE_QUEUE_URL"])]
+    assert solves["FifoQueue"] is True
+    # the handler says itself what is the same: a ward's minute
+    assert "ContentBasedDeduplication" not in solves
+    assert solves["DelaySeconds"] == 60
+    sources = {target(source["Queue"]): source for name, source in sqs_sources() if name == "AllocationFunction"}
+    assert set(sources) == {target(told["ALLOCATION_QUEUE_URL"]), target(told["SOLVE_QUEUE_URL"])}
+    assert sources[target(told["SOLVE_QUEUE_URL"])]["BatchSize"] == 1
+    assert function["Timeout"] > LONGEST
+    assert may_send("AllocationFunction") == {target(told["SOLVE_QUEUE_URL"]), target(told["DEAD_LETTER_QUEUE_URL"])}
+    # what is put aside with its cause goes where messages need no group
+    assert "FifoQueue" not in QUEUES[target(told["DEAD_LETTER_QUEUE_URL"])]

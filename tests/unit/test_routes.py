@@ -9,7 +9,7 @@ import pytest
 from fhir_adapter.errors import ConfigurationError
 from functions.serving.cloud import SqsQueue
 from functions.serving.events import Event, for_models, new_event
-from functions.serving.routes import RoutedQueue, functions_of, routed_queue
+from functions.serving.routes import WITHOUT_PACKAGE, RoutedQueue, functions_of, routed_queue
 from infra.packaging import artefact
 
 
@@ -31,6 +31,7 @@ def test_each_model_belongs_to_the_function_that_has_its_package() -> None:
     found = functions_of()
     assert found["ecg"] == found["thyroid"] == "diagnosis"
     assert found["whas500"] == "survival"
+    assert found["ward"] == "allocation"
     assert artefact.functions_of(artefact.REPOSITORY / "functions") == found
 
 
@@ -56,9 +57,29 @@ def test_events_go_to_their_functions_queue() -> None:
     assert default.sent == [("whas500", 0), (None, 0)]
 
 
+def test_the_ward_model_needs_no_package_and_both_tables_say_so() -> None:
+    assert artefact.WITHOUT_PACKAGE == WITHOUT_PACKAGE
+    assert {(artefact.REPOSITORY / "functions" / name / "app.py").is_file() for name in WITHOUT_PACKAGE.values()} == {
+        True
+    }
+
+
+def test_a_sweep_goes_to_who_sweeps_for_all_models() -> None:
+    default, wards = Noting(), Noting()
+    queue = RoutedQueue(default, {"allocation": wards}, {"ward": "allocation", "whas500": "survival"})
+    sweep = new_event("general", "all", "sweep")
+    queue.send([sweep], ["ward", "whas500"])
+    assert (len(default.sent), len(wards.sent)) == (1, 0)
+    queue.send([sweep], ["ward"])
+    assert (len(default.sent), len(wards.sent)) == (1, 1)
+    queue.send(for_models(event(), ["ward", "whas500"]), ["ward", "whas500"])
+    assert wards.sent[1:] == [("ward", 0)]
+
+
 def test_without_a_queue_of_its_own_a_function_shares_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EVENT_QUEUE_URL", raising=False)
     monkeypatch.delenv("DIAGNOSIS_QUEUE_URL", raising=False)
+    monkeypatch.delenv("ALLOCATION_QUEUE_URL", raising=False)
     with pytest.raises(ConfigurationError, match="EVENT_QUEUE_URL"):
         routed_queue()
     monkeypatch.setenv("EVENT_QUEUE_URL", "https://sqs.test/events")
@@ -66,3 +87,6 @@ def test_without_a_queue_of_its_own_a_function_shares_the_first(monkeypatch: pyt
     monkeypatch.setenv("DIAGNOSIS_QUEUE_URL", "https://sqs.test/diagnosis")
     assert routed_queue()._of("ecg")._url == "https://sqs.test/diagnosis"
     assert routed_queue()._of("whas500")._url == "https://sqs.test/events"
+    assert routed_queue()._of("ward")._url == "https://sqs.test/events"
+    monkeypatch.setenv("ALLOCATION_QUEUE_URL", "https://sqs.test/allocation")
+    assert routed_queue()._of("ward")._url == "https://sqs.test/allocation"
