@@ -11,6 +11,7 @@
     │   ├── NotificationTooLarge    413: over the body limit
     │   ├── NotificationUnauthorized 401: missing or wrong secret
     │   └── UnknownSubscription     404: no such tenant or subscription
+    ├── cds_hooks.CdsHooksError     a CDS Hooks call is refused (carries an HTTP status)
     ├── FhirServerError             the EHR refused or could not be reached
     │   ├── FhirUnavailable         worth another try later (timeouts, 429, 5xx)
     │   │   ├── auth.AuthorizationUnavailable   no token now
@@ -19,6 +20,8 @@
     │       ├── auth.AuthorizationRefused       no token, and none later
     │       ├── bulk.BulkExportFailed           the export is over
     │       └── egress.EgressRefused            not one of the tenant's hosts; not sent
+    ├── smart.SmartError            a launch or a session of the app cannot go on (carries an HTTP status)
+    │   └── smart.EhrSilent                     (also Unavailable) the EHR does not answer now
     ├── dicomweb.ImageStoreError    an image store could not do what it was asked to
     │   ├── ImageStoreUnavailable   worth another try later
     │   ├── ImageStoreRejected      the same request will fail again (ImageNotFound: not there)
