@@ -123,7 +123,7 @@ lock: $(PY) ## remake requirements/*.txt from pyproject.toml (ARGS=--upgrade for
 sam-build: setup-test ## build the Lambda functions into .aws-sam/build
 	@$(VENV)/bin/sam build $(ARGS)
 
-PACKAGE = $(PY) infra/packaging/artefact.py --out "$(ARTIFACTS_DIR)" --arch $(BEDSIDE_ARCH) \
+PACKAGE = $(PY) -m infra.packaging.artefact --out "$(ARTIFACTS_DIR)" --arch $(BEDSIDE_ARCH) \
           --python-version $(BEDSIDE_LAMBDA_PYTHON) --zip-size
 
 build-ReceiverFunction: $(PY)

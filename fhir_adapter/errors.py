@@ -24,12 +24,17 @@
     │   └── smart.EhrSilent                     (also Unavailable) the EHR does not answer now
     ├── dicomweb.ImageStoreError    an image store could not do what it was asked to
     │   ├── ImageStoreUnavailable   worth another try later
-    │   ├── ImageStoreRejected      the same request will fail again (ImageNotFound: not there)
+    │   ├── ImageStoreRejected      the same request will fail again
+    │   │   └── ImageNotFound       there is no such study, series or instance
     │   ├── ImageStoreLied          the answer is not one to the question
     │   ├── ImagesNotStored         some instances were not stored
     │   ├── InvalidUid              not a UID; nothing was asked
     │   └── NotAnInstance           not a DICOM file, or not one that says of what
     ├── dicomfile.DicomError        a DICOM file cannot be read
+    │   ├── NotDicom                it is none
+    │   ├── DicomTooLarge           it is more, or would become more, than may be read
+    │   ├── DicomDamaged            it contradicts itself, or the standard
+    │   └── DicomUnsupported        it is sound, and of a kind that is not read here
     ├── imaging_study.ImagingStudyError         an ImagingStudy does not say which study it is
     ├── structured_report.StructuredReportError a DICOM object to be written would not be valid
     ├── features.NdjsonError        an export's line is not a resource

@@ -122,7 +122,12 @@ def plain_study() -> Json:
 
 
 def child(**more: Any) -> Json:
-    return patient(birthDate="2022-06-15", **more)
+    return patient(birthDate="2022-06-15", gender="male", **more)
+
+
+def recorded_patient(**more: Any) -> Json:
+    """Whom pydicom's electrocardiogram is of, as far as the file says."""
+    return patient(**{"gender": "female", "birthDate": "1971-01-23", **more})
 
 
 def tenant_json(models: list[str], criteria: str = "ImagingStudy?status=available", **more: Any) -> Json:

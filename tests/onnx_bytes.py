@@ -47,3 +47,15 @@ def finding_model(rows: int, columns: int) -> bytes:
     whole = b"".join(field(1, one) for one in nodes) + field(2, b"g")
     graph = whole + field(11, port(b"pixels", 1, 1, rows, columns)) + outputs
     return field(1, 8) + field(7, graph) + field(8, field(1, b"") + field(2, 17))
+
+
+def score_model(columns: int) -> bytes:
+    """A graph that takes ``inputs``, a row of doubles, and gives the logistic function of each as ``scores``."""
+
+    def port(name: bytes) -> bytes:
+        shape = field(1, field(2, b"N")) + field(1, field(1, columns))
+        return field(1, name) + field(2, field(1, field(1, 11) + field(2, shape)))
+
+    node = field(1, b"inputs") + field(2, b"scores") + field(4, b"Sigmoid")
+    graph = field(1, node) + field(2, b"g") + field(11, port(b"inputs")) + field(12, port(b"scores"))
+    return field(1, 8) + field(7, graph) + field(8, field(1, b"") + field(2, 17))

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from functions.survival.data import RDataAbsent
-from functions.survival.data.rsurvival import data_files
+from functions.offline.errors import DataAbsent
+from functions.offline.rpackage import data_files
 from tests.peering import require_peer
 
 
@@ -15,8 +15,8 @@ def require_r_survival() -> None:
     """Go on only when the package's data can be read here."""
     require_peer("rdata", "rdata")
     try:
-        data_files()
-    except RDataAbsent as absent:
+        data_files("survival")
+    except DataAbsent as absent:
         if os.environ.get("BEDSIDE_REQUIRE_PEERS") == "1":
             pytest.fail(str(absent))
         pytest.skip(str(absent))

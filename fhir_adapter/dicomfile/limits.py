@@ -33,11 +33,11 @@ class Limits:
         Sequences within sequences.
     """
 
-    file_bytes: int = 512 * MIB
+    file_bytes: int = 256 * MIB
     inflated_bytes: int = 256 * MIB
     inflate_ratio: int = 100
     decoded_bytes: int = 2048 * MIB
-    frame_bytes: int = 256 * MIB
+    frame_bytes: int = 128 * MIB
     elements: int = 100_000
     depth: int = 16
 

@@ -6,6 +6,7 @@ record that software keeps and not a judgement of the AI, so its meta holds no l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -23,7 +24,9 @@ from fhir_adapter.codes import (
 from fhir_adapter.evidence.device import ARTIFICIAL_INTELLIGENCE, card_id, device_id
 from fhir_adapter.prediction import ImageSource, ModelIdentity, ResultContext
 
-__all__ = ["provenance"]
+__all__ = ["provenance", "recorded_file"]
+
+_FILE = re.compile(r"DICOM instance, SHA-256 ([0-9a-f]{64})\Z")
 
 
 def provenance(
@@ -79,3 +82,12 @@ def _file(image: ImageSource) -> Json:
     """A DICOM instance by its UID (FHIR R4 imagingstudy.html, identifiers of instances); it is no resource."""
     identifier = {"system": DICOM_UID, "value": f"urn:oid:{image.sop_instance}"}
     return {"identifier": identifier, "display": f"DICOM instance, SHA-256 {image.sha256}"}
+
+
+def recorded_file(what: Json) -> tuple[str, str] | None:
+    """Return the UID and the SHA-256 of a DICOM instance that a Provenance names; None when it names none."""
+    identifier = what.get("identifier") or {}
+    digest = _FILE.match(str(what.get("display")))
+    if identifier.get("system") != DICOM_UID or not digest:
+        return None
+    return str(identifier.get("value")).removeprefix("urn:oid:"), digest[1]

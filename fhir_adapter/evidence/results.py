@@ -46,6 +46,7 @@ ABSENT = {
     AbstentionReason.TOO_LARGE: ("unsupported", "Unsupported"),
     AbstentionReason.TOO_MANY_IMAGES: ("unsupported", "Unsupported"),
     AbstentionReason.UNSUPPORTED: ("unsupported", "Unsupported"),
+    AbstentionReason.PATIENT_MISMATCH: ("error", "Error"),
 }
 # Whatever else stands against an answer says that the patient or the image is not one of the model's.
 NOT_THE_MODELS = ("not-applicable", "Not Applicable")

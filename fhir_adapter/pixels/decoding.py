@@ -34,6 +34,7 @@ from fhir_adapter.pixels.fragments import encoded_frame
 __all__ = ["SUPPORTED", "Decoded", "decode_frame"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+END_OF_IMAGE = b"\xff\xd9"
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,9 @@ def _jpeg_ls(data: bytes, layout: PixelLayout) -> Decoded:
     stream.check(layout)
     if stream.process != 0xF7:
         raise DicomDamaged("a compressed frame is not a JPEG-LS codestream")
+    if not data[-10:].rstrip(b"\0").endswith(END_OF_IMAGE):
+        # past a missing end CharLS reads zero bits for many seconds, and half a picture is none
+        raise DicomDamaged("a JPEG-LS codestream has no end")
     buffer, info = jpeg_ls.decode_pixel_data(data)
     planar = layout.samples > 1 and info["interleave_mode"] == 0
     return Decoded(_from_buffer(buffer, layout, stream.precision, planar), stream.precision, 0, layout.photometric)

@@ -53,11 +53,18 @@ class Ramp:
         """See :class:`Mapping`."""
         values = stored.values(first, last)
         out = stored.scratch(values.shape)
-        np.copyto(out, values, casting="unsafe")
+        padded = None
         if self.padding is not None:
-            out[(values >= self.padding[0]) & (values <= self.padding[1])] = self.instead
-        if self.low > -INFINITE or self.high < INFINITE:
+            padded = (values >= self.padding[0]) & (values <= self.padding[1])
+        least, most = stored.bounds
+        low, high = max(self.low, least), min(self.high, most)
+        clips = low > least or high < most
+        whole = clips and low <= high and low.is_integer() and high.is_integer()
+        np.copyto(out, stored.clipped(values, int(low), int(high)) if whole else values, casting="unsafe")
+        if clips and not whole:
             np.clip(out, self.low, self.high, out=out)
+        if padded is not None:
+            out[padded] = self.instead
         return out[None]
 
 
@@ -157,6 +164,8 @@ def _values_of_interest(
     dataset: Dataset, layout: PixelLayout, spec: PixelSpec, index: int
 ) -> tuple[Lut | None, Window | None, str]:
     """The first table, else the first window, that applies to the frame; the contract's window before both."""
+    if spec.window == "percentiles":
+        return None, None, "percentile"
     if spec.window is not None:
         return None, spec.window, "contract"
     holder = frame_attributes(dataset, index, "FrameVOILUTSequence", "VOILUTSequence")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 # Bytes whose bits are looked up at once: what the arrays of a step fit into the cache with.
 STEP = 32 * 1024
+# Bytes that a code and the bits behind it may reach into.
+REACH = 5
 # No code is longer; where no code begins, the walk must still go on to be found out.
 _NO_CODE = 32
 _RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
@@ -66,7 +69,6 @@ def decode(data: bytes, stream: Codestream) -> Array:
     if stream.process != 0xC3:
         raise DicomUnsupported("a lossless JPEG of another process than 14")
     scan = _scan(data, stream.samples)
-    symbols = stream.columns * stream.samples
     if scan.interval % stream.columns:
         raise DicomUnsupported("a lossless JPEG with a restart interval that is no multiple of its columns")
     if scan.shift >= stream.precision:
@@ -75,22 +77,30 @@ def decode(data: bytes, stream: Codestream) -> Array:
     if end is None:
         # the zero that pads a fragment could not be told from a last code
         raise DicomDamaged("a lossless JPEG ends early")
-    coded = data[scan.start : end.start()]
     rows_each = scan.interval // stream.columns or stream.rows
     out = np.empty((stream.rows, stream.columns, stream.samples), np.uint16)
-    parts = _RESTART.split(coded) if scan.interval else [coded]
-    for number, row in enumerate(range(0, stream.rows, rows_each)):
-        rows = min(rows_each, stream.rows - row)
-        if number >= len(parts):
+    parts = _parts(data, scan, end.start())
+    for row in range(0, stream.rows, rows_each):
+        part = next(parts, None)
+        if part is None:
             raise DicomDamaged("a lossless JPEG ends early")
-        differences = _differences(parts[number].replace(b"\xff\x00", b"\xff"), scan, rows * symbols)
-        shaped = differences.reshape(rows, stream.columns, stream.samples)
+        taken = out[row : row + rows_each]
+        # in place, for of a whole film another array is as large as the film
+        _differences(part, scan, taken.reshape(-1))
         for sample in range(stream.samples):
-            start = 1 << (stream.precision - scan.shift - 1)
-            out[row : row + rows, :, sample] = reconstruct(shaped[:, :, sample], scan.predictor, start)
+            reconstruct(taken[:, :, sample], scan.predictor, 1 << (stream.precision - scan.shift - 1))
     if scan.shift:
         out <<= np.uint16(scan.shift)
     return out[:, :, 0] if stream.samples == 1 else out
+
+
+def _parts(data: bytes, scan: _Scan, end: int) -> Iterator[bytes]:
+    """Yield the entropy-coded bits between restarts, without the zeros behind bytes of ones."""
+    at = scan.start
+    for mark in _RESTART.finditer(data, scan.start, end) if scan.interval else ():
+        yield data[at : mark.start()].replace(b"\xff\x00", b"\xff")
+        at = mark.end()
+    yield data[at:end].replace(b"\xff\x00", b"\xff")
 
 
 def _scan(data: bytes, samples: int) -> _Scan:
@@ -145,31 +155,36 @@ def _huffman(segment: bytes, tables: dict[int, tuple[Array, Array]]) -> None:
         at += 17 + used
 
 
-def _differences(coded: bytes, scan: _Scan, count: int) -> Array:
-    """Decode `count` differences (T.81, H.1.2.2), modulo 65536."""
-    source = np.frombuffer(coded + b"\xff" * 6, np.uint8).astype(np.uint32)
-    words = source[:-3] << 24 | source[1:-2] << 16 | source[2:-1] << 8 | source[3:]
+def _differences(coded: bytes, scan: _Scan, out: Array) -> None:
+    """Decode as many differences as `out` holds (T.81, H.1.2.2), modulo 65536."""
     chosen = [scan.tables[table] for table in scan.selected]
     distances = {table: _distances(*scan.tables[table]) for table in set(scan.selected)}
-    out, done, at = np.empty(count, np.uint16), 0, 0
+    count, done, at = len(out), 0, 0
     total = 8 * len(coded)
     while done < count:
         if at >= total:
             raise DicomDamaged("a lossless JPEG ends early")
         first = at >> 3
-        step = words[first : first + STEP]
+        words = _words(coded, first)
+        step = words[: min(STEP, len(coded) + 3 - first)]
         looked_up = {table: _jumps(step, distances[table]) for table in distances}
         jumps = [looked_up[table] for table in scan.selected]
         visited, at = _walk(jumps, at - 8 * first, done % len(jumps), count - done)
         at += 8 * first
-        visited += 8 * first
         for number in range(len(chosen)):
             mine = slice((number - done) % len(chosen), None, len(chosen))
             out[done : done + len(visited)][mine] = _values(words, visited[mine], chosen[number])
         done += len(visited)
     if at > total:
         raise DicomDamaged("a lossless JPEG ends early")
-    return out
+
+
+def _words(coded: bytes, first: int) -> Array:
+    """Return the 32 bits that begin at each byte of a step, and at those that its last code may reach into."""
+    wanted = min(STEP, len(coded) + 3 - first) + REACH + 3
+    part = coded[first : first + wanted].ljust(wanted, b"\xff")
+    source = np.frombuffer(part, np.uint8).astype(np.uint32)
+    return source[:-3] << 24 | source[1:-2] << 16 | source[2:-1] << 8 | source[3:]
 
 
 def _distances(lengths: Array, values: Array) -> Array:
@@ -212,8 +227,6 @@ def _values(words: Array, visited: Array, table: tuple[Array, Array]) -> Array:
     if not length.all():
         raise DicomDamaged("a lossless JPEG holds bits that are no code")
     after = visited + length
-    if len(after) and (int(after[-1]) >> 3) >= len(words):
-        raise DicomDamaged("a lossless JPEG ends early")
     window = (words[after >> 3] >> (16 - (after & 7)).astype(np.uint32) & 0xFFFF).astype(np.int32)
     own = np.where(category == 16, 0, category)
     value = window >> (16 - own)

@@ -11,23 +11,18 @@ __all__ = ["reconstruct"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def reconstruct(differences: Array, predictor: int, start: int) -> Array:
-    """Return samples.
+def reconstruct(out: Array, predictor: int, start: int) -> None:
+    """Turn differences into samples, in place.
 
     Parameters
     ----------
-    differences : numpy.ndarray, shape (rows, columns), dtype uint16
-        Modulo 65536.
+    out : numpy.ndarray, shape (rows, columns), dtype uint16
+        Differences modulo 65536; samples afterwards.
     predictor : int
         1 to 7: Ra, Rb, Rc, Ra+Rb-Rc, Ra+(Rb-Rc)/2, Rb+(Ra-Rc)/2, (Ra+Rb)/2.
     start : int
         Prediction of the first sample.
-
-    Returns
-    -------
-    numpy.ndarray, shape (rows, columns), dtype uint16
     """
-    out = differences.copy()
     out[0, 0] = (int(out[0, 0]) + start) & 0xFFFF
     # the first line is predicted from the left and the first column from above, whatever the predictor
     np.cumsum(out[0], dtype=np.uint16, out=out[0])
@@ -39,7 +34,6 @@ def reconstruct(differences: Array, predictor: int, start: int) -> Array:
     else:
         for row in range(1, len(out)):
             _LINES[predictor](out[row - 1], out[row])
-    return out
 
 
 def _corner(above: Array, line: Array) -> None:

@@ -2,6 +2,7 @@
 
 A shrunken pixel is a weighted mean of what it covers, so a pass is a product with a band matrix. Rows are taken in
 blocks that stay in the cache, and are asked for only when their turn comes: the frame is never a floating-point array.
+A block is multiplied by bands of it, so that few of the factors are zeros outside the band.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ __all__ = ["resize", "weights"]
 Array = np.ndarray[Any, np.dtype[Any]]
 Rows = Callable[[int, int], Array]
 # Bytes of floating-point rows in a block: what a second-level cache holds.
-BLOCK = 1 << 18
+BLOCK = 1 << 20
 _SUPPORT = {"bilinear": 1.0, "bicubic": 2.0}
 
 
@@ -54,21 +56,35 @@ def resize(rows: Rows, channels: int, source: tuple[int, int], target: tuple[int
     """
     height, width = target
     fetch = max(8, BLOCK // (4 * channels * source[1]))
+    narrow = np.zeros((channels, height, source[1]), np.float32)
     if height == source[0]:
-        narrow = np.empty((channels, height, source[1]), np.float32)
         for first in range(0, height, fetch):
             last = min(first + fetch, height)
             narrow[:, first:last] = rows(first, last)
     else:
-        narrow = np.zeros((channels, height, source[1]), np.float32)
-        for block in _blocks(source[0], height, kind, fetch):
-            narrow[:, block.first : block.last] += block.matrix @ rows(block.start, block.end)
+        _shorten(rows, source[0], narrow, kind, fetch)
     if width == source[1]:
         return narrow
     out = np.zeros((channels, height, width), np.float32)
     for block in _blocks(source[1], width, kind, 128):
         out[:, :, block.first : block.last] += narrow[:, :, block.start : block.end] @ block.matrix.T
     return out
+
+
+def _shorten(rows: Rows, source: int, narrow: Array, kind: str, fetch: int) -> None:
+    """Add the rows up in `narrow`, shape (channels, target rows, columns), some bands at a time."""
+    height = narrow.shape[1]
+    band = min(fetch, max(8, 1 << ceil(log2(max(1.0, 1.5 * source / height)))))
+    bands = _blocks(source, height, kind, band)
+    several = fetch // band
+    for number in range(0, len(bands), several):
+        taken = bands[number : number + several]
+        start = taken[0].start
+        block = rows(start, taken[-1].end)
+        for one in taken:
+            part = block[:, one.start - start : one.end - start]
+            for out, channel in zip(narrow, part, strict=True):
+                out[one.first : one.last] += one.matrix @ channel
 
 
 @lru_cache(maxsize=32)

@@ -71,8 +71,8 @@ class PixelSpec:
         ``modality``: in the units of the modality, such as Hounsfield units, never inverted.
         ``raw``: stored values over the range of Bits Stored, MONOCHROME1 inverted, in `range`.
         The samples of colour pictures have neither transformation: they are scaled like ``raw`` in all cases.
-    window : Window or None
-        Used instead of what the file says, with ``voi`` only.
+    window : Window, "percentiles" or None
+        Used instead of what the file says, with ``voi`` only; ``percentiles`` are those of `fallback`, of every frame.
     fallback : (float, float) or None
         Percentiles of the frame that span the window where the file names none; None refuses such files.
     clip : (float, float) or None
@@ -89,7 +89,7 @@ class PixelSpec:
     fit: Fit = "stretch"
     filter: Filter = "bilinear"
     intensity: Intensity = "voi"
-    window: Window | None = None
+    window: Window | Literal["percentiles"] | None = None
     fallback: Pair | None = (0.5, 99.5)
     clip: Pair | None = None
     range: Pair = (0.0, 1.0)
@@ -107,6 +107,8 @@ class PixelSpec:
             raise ConfigurationError("pixels: channels must be 1 or 3")
         if self.window is not None and self.intensity != "voi":
             raise ConfigurationError("pixels: a window belongs to intensity voi")
+        if self.window == "percentiles" and self.fallback is None:
+            raise ConfigurationError("pixels: window percentiles needs fallback to say which")
         if self.clip is not None and self.intensity != "modality":
             raise ConfigurationError("pixels: clip belongs to intensity modality")
         self._check_numbers()
@@ -130,7 +132,8 @@ class PixelSpec:
         """Read the mapping ``pixels`` of a ``model.yaml``.
 
         Keys are those of the class; ``size`` may be one number or ``native``, ``window`` has ``center``, ``width`` and
-        perhaps ``function``, ``fallback`` is two percentiles or ``refuse``, ``mean`` and ``std`` may be one number.
+        perhaps ``function``, or is ``file`` or ``percentiles``; ``fallback`` is two percentiles or ``refuse``, ``mean``
+        and ``std`` may be one number.
 
         Raises
         ------
@@ -172,9 +175,13 @@ def _size(value: Any) -> tuple[int, int] | None:
     return cast(tuple[int, int], sides)
 
 
-def _window(value: Any) -> Window | None:
+def _window(value: Any) -> Window | Literal["percentiles"] | None:
     if value in (None, "file"):
         return None
+    if value == "percentiles":
+        return "percentiles"
+    if not isinstance(value, Mapping):
+        raise ValueError("must have center and width, or be file or percentiles")
     return Window(float(value["center"]), float(value["width"]), str(value.get("function", "LINEAR")))
 
 

@@ -35,7 +35,7 @@ class Stored:
         self._float = samples.dtype.kind == "f"
         self._size = 8 * samples.dtype.itemsize
         self._samples = samples if samples.dtype.isnative else samples.astype(samples.dtype.newbyteorder("="))
-        self._scratch: Array = np.empty(0, np.float32)
+        self._scratch: dict[str, Array] = {}
         self._whole: Array = np.empty(0)
 
     @property
@@ -44,23 +44,43 @@ class Stored:
         rows, columns = self._samples.shape
         return rows, columns
 
-    def scratch(self, shape: tuple[int, ...]) -> Array:
-        """Return an array to be overwritten; the same memory each time."""
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value that the bits can hold."""
+        if self._float:
+            return -np.inf, np.inf
+        low = -(1 << self.bits - 1) if self._signed else 0
+        return float(low), float(low + (1 << self.bits) - 1)
+
+    def scratch(self, shape: tuple[int, ...], kind: str = "f4") -> Array:
+        """Return an array to be overwritten; the same memory each time.
+
+        A fresh array of this size would be fresh pages of the system, which cost more than what is done with them.
+        """
         count = shape[0] * shape[1]
-        if len(self._scratch) < count:
-            self._scratch = np.empty(count, np.float32)
-        return self._scratch[:count].reshape(shape)
+        found = self._scratch.get(kind)
+        if found is None or len(found) < count:
+            found = self._scratch[kind] = np.empty(count, kind)
+        return found[:count].reshape(shape)
 
     def values(self, first: int, last: int) -> Array:
-        """Return rows of values, shape (rows, columns)."""
+        """Return rows of values, shape (rows, columns); to be used before the next are asked for."""
         return self._valued(self._samples[first:last])
+
+    def clipped(self, values: Array, low: int, high: int) -> Array:
+        """Return what :meth:`values` returned with whole numbers as bounds, which is quicker than with others."""
+        return np.clip(values, low, high, out=self.scratch(values.shape, values.dtype.str))
 
     def codes(self, first: int, last: int) -> Array:
         """Return rows of values by their bits, from 0: what :meth:`all_values` is indexed by."""
         raw = self._samples[first:last].view(f"u{self._size // 8}")
+        codes = self.scratch(raw.shape, "p")
+        np.copyto(codes, raw)
         if self._shift:
-            raw = raw >> self._shift
-        return raw & ((1 << self.bits) - 1) if self.bits < self._size else raw
+            codes >>= self._shift
+        if self.bits < self._size:
+            codes &= (1 << self.bits) - 1
+        return codes
 
     def all_values(self) -> Array:
         """Return every value there can be, by its bits.
@@ -102,9 +122,17 @@ class Stored:
             return samples
         raw = samples.view(f"{'i' if self._signed else 'u'}{self._size // 8}")
         unused = self._size - self.bits - self._shift
-        if not self._signed:
-            raw = raw >> self._shift if self._shift else raw
-            return raw & ((1 << self.bits) - 1) if unused else raw
-        # an arithmetic shift to the right takes the sign along
-        raw = raw << unused if unused else raw
-        return raw >> (unused + self._shift) if unused or self._shift else raw
+        if not unused and not self._shift:
+            return raw
+        if not self._signed and not self._shift and raw.size and raw.max() < 1 << self.bits:
+            # as good as always: unused bits are zero since overlays in them were retired (PS3.5, 8.1.2)
+            return raw
+        out = self.scratch(raw.shape, raw.dtype.str)
+        if self._signed:
+            # an arithmetic shift to the right takes the sign along
+            np.left_shift(raw, unused, out=out)
+            np.right_shift(out, unused + self._shift, out=out)
+        else:
+            np.right_shift(raw, self._shift, out=out)
+            np.bitwise_and(out, (1 << self.bits) - 1, out=out)
+        return out

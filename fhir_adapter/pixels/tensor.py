@@ -140,7 +140,11 @@ def _geometry(layout: PixelLayout, spec: PixelSpec) -> tuple[Area, tuple[int, in
 
 def _finished(out: Array, spec: PixelSpec, scale: float, offset: float, size: tuple[int, int], place: Area) -> Array:
     """Scale and offset that were left for now, range, black around, normalisation."""
-    out *= np.float32(scale)
+    if 1e-30 < abs(scale) < 1:
+        # 8 bits over a window of all of them are value / 255, to the last bit, as whoever trained on arrays has them
+        out /= np.float32(1 / scale)
+    else:
+        out *= np.float32(scale)
     out += np.float32(offset)
     if spec.intensity == "modality" and spec.clip is None and len(out) == 1:
         black = float(out.min())

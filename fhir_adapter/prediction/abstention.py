@@ -22,6 +22,7 @@ class AbstentionReason(StrEnum):
     STUDY_INCOMPLETE = "study-incomplete"
     NO_SUITABLE_IMAGE = "no-suitable-image"
     TOO_MANY_IMAGES = "too-many-images"
+    PATIENT_MISMATCH = "patient-mismatch"
 
     # An image or recording that the contract does not cover; each is called as the gates call it.
     SOP_CLASS = "sop-class"

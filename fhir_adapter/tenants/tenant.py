@@ -29,7 +29,8 @@ _LANGUAGE = re.compile(
 _KNOWN = frozenset(
     {"name", "fhir_base", "fhir_version", "dicomweb_root", "auth", "organization", "subscriptions", "allow_private"}
     | {"allowed_hosts", "locale", "time_zone", "code_systems", "audit", "concept_maps"}
-    | {"study_stable_seconds", "study_patience_seconds", "imaging_results", "smart", "cds_hooks"}
+    | {"study_stable_seconds", "study_patience_seconds", "imaging_results", "patient_id_systems"}
+    | {"smart", "cds_hooks"}
 )
 
 # Seconds; SQS keeps a message for so long in the queue of the template.
@@ -82,6 +83,10 @@ class Tenant:
         How the app at the clinician's side is registered there; None where it is not.
     cds_hooks : CdsHooks or None
         Who may call our CDS services there, and what they offer; None where nobody may.
+    patient_id_systems : mapping of str to str
+        From an issuer of patient ids, as DICOM files name it (Issuer of Patient ID, or its universal entity id; empty
+        for files that name none), to the system of these ids in Patient.identifier. A file whose issuer is named here
+        is read only when the patient has its Patient ID.
     """
 
     name: str
@@ -103,6 +108,7 @@ class Tenant:
     imaging_results: str = "fhir"
     smart: SmartApp | None = None
     cds_hooks: CdsHooks | None = None
+    patient_id_systems: Mapping[str, str] = field(default_factory=dict)
     _origins: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -133,6 +139,9 @@ class Tenant:
     def _check_imaging(self, where: str) -> None:
         if self.imaging_results not in ("fhir", "dicom"):
             raise ConfigurationError(f"{where}: imaging_results must be fhir or dicom")
+        for issuer, system in self.patient_id_systems.items():
+            if not isinstance(issuer, str) or not isinstance(system, str) or ":" not in system:
+                raise ConfigurationError(f"{where}: patient_id_systems must lead from issuers to system URLs")
         for key in ("study_stable_seconds", "study_patience_seconds"):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_WAIT:
@@ -223,6 +232,7 @@ class Tenant:
             imaging_results=data.get("imaging_results", "fhir"),
             smart=None if data.get("smart") is None else read_smart(data["smart"], where, private),
             cds_hooks=None if hooks is None else read_cds_hooks(hooks, where, private, models),
+            patient_id_systems=dict(data.get("patient_id_systems", {})),
         )
 
 

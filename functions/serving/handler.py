@@ -11,7 +11,7 @@ ledger entry and event number belong to an event and its model, and one model's 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -35,7 +35,7 @@ from fhir_adapter.client import FhirClient
 from fhir_adapter.errors import FhirAdapterError, Unavailable
 from fhir_adapter.tenants import SubscriptionEntry, Tenant
 from functions.serving.cloud import PassedOver, QueueError, SqsQueue, TableLedger, setting
-from functions.serving.connect import open_client, open_images
+from functions.serving.connect import Connections
 from functions.serving.errors import EventRejected, ModelRefused, StudyNotReady
 from functions.serving.events import Event, for_models
 from functions.serving.marks import TableMarks, channel_of, channels
@@ -83,11 +83,8 @@ class ModelFunction:
         connect_images: Callable[[Tenant, str], ImageStore] | None = None,
     ) -> None:
         self.models = dict(models)
-        self._connect_images = connect_images or open_images
-        self._stores: dict[Hashable, ImageStore] = {}
-        self._connect = connect or open_client
+        self._connections = Connections(connect, connect_images)
         self._checkpoint = checkpoint
-        self._clients: dict[Hashable, FhirClient] = {}
         self._logger = Logger()
         self._audit = LogAudit(lambda event: self._logger.info("audit", audit=event))
         self._metrics = Metrics()
@@ -120,7 +117,7 @@ class ModelFunction:
             return None
         from functions.serving.imaging import Images, TableStudies
 
-        return Images(self._store, TableStudies(setting("LEDGER_TABLE")))
+        return Images(self._connections.store, TableStudies(setting("LEDGER_TABLE")))
 
     @cached_property
     def _idempotency(self) -> IdempotencyConfig:
@@ -149,12 +146,7 @@ class ModelFunction:
 
     def close(self) -> None:
         """Close the connections to EHRs and image stores; Lambda ends without it, a process that goes on should not."""
-        for client in self._clients.values():
-            client.close()
-        for store in self._stores.values():
-            store.close()
-        self._clients.clear()
-        self._stores.clear()
+        self._connections.close()
 
     def _record(self, record: SQSRecord) -> None:
         """Answer one message. An exception that leaves here sends the message back to the queue."""
@@ -194,7 +186,7 @@ class ModelFunction:
     def _handle(self, event: Event) -> None:
         tenant, subscription = self._origin(event)
         if event.kind == "sweep":
-            found = sweep(event, subscription, self._client(tenant), self._queue, self._ledger)
+            found = sweep(event, subscription, self._connections.client(tenant), self._queue, self._ledger)
             self._close(event, {"outcome": "sweep", "found": found}, channels(subscription.name, subscription.models))
             return
         several = for_models(event, subscription.models)
@@ -233,7 +225,7 @@ class ModelFunction:
         outcome = answer_event(
             event,
             tenant,
-            self._client(tenant),
+            self._connections.client(tenant),
             self._model(event, subscription),
             self._checkpoint,
             self._audit,
@@ -263,18 +255,6 @@ class ModelFunction:
         if tenant is None or subscription is None:
             raise EventRejected("the event's tenant or subscription is not known any more")
         return tenant, subscription
-
-    def _client(self, tenant: Tenant) -> FhirClient:
-        key = tenant.connection
-        if key not in self._clients:
-            self._clients[key] = self._connect(tenant)
-        return self._clients[key]
-
-    def _store(self, tenant: Tenant, root: str) -> ImageStore:
-        key = (tenant.connection, root)
-        if key not in self._stores:
-            self._stores[key] = self._connect_images(tenant, root)
-        return self._stores[key]
 
     def _close(self, event: Event, entry: dict[str, Any], heard: Iterable[str] | None = None) -> None:
         """Write the ledger, the metrics and one log line without patient data.

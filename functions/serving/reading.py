@@ -62,6 +62,8 @@ class Read:
         Time zero, with a time zone.
     notified : dict
         The resource that was notified: the focus, or the report that names it.
+    identifiers : tuple of dict
+        Patient.identifier, for models that look at files with patient ids of their own; others need none.
     """
 
     record: Record
@@ -75,6 +77,7 @@ class Read:
     about: str | None
     index_time: datetime | None
     notified: Json
+    identifiers: tuple[Json, ...] = ()
 
     @property
     def scope(self) -> str | None:
@@ -214,6 +217,7 @@ def _read_batch(focus: str, patient: str, client: FhirClient, package: ModelPack
         about=_about(found, encounter or patient, index_time) if package.diagnosis else None,
         index_time=index_time,
         notified=found,
+        identifiers=tuple(person.get("identifier") or ()) if package.looks else (),
     )
 
 

@@ -10,9 +10,10 @@ from fhir_adapter.client import BatchAnswer, FhirClient
 from fhir_adapter.codes import Json
 from fhir_adapter.errors import FhirUnavailable
 from fhir_adapter.evidence import digest_of
+from fhir_adapter.evidence.provenance import recorded_file
 from fhir_adapter.features.record import moment
 
-__all__ = ["InputState", "Recorded", "State", "gather"]
+__all__ = ["InputState", "Recorded", "RecordedFile", "State", "gather"]
 
 
 class State(StrEnum):
@@ -43,14 +44,48 @@ class InputState:
 
 
 @dataclass(frozen=True)
+class RecordedFile:
+    """A DICOM instance that was looked at.
+
+    Parameters
+    ----------
+    instance : str
+        SOP Instance UID.
+    sha256 : str
+        Of the file as it was then.
+    """
+
+    instance: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Recorded:
-    """Everything the Provenance led to."""
+    """Everything the Provenance led to.
+
+    Parameters
+    ----------
+    results : tuple of str
+        References of the targets.
+    targets : dict of str to dict
+        The last target of each type, where there is one in the EHR.
+    digest : str or None
+        Of the model's file.
+    inputs : tuple of InputState
+    sources : tuple of dict
+        The inputs as they were read then.
+    written : tuple of dict
+        Every target in the EHR.
+    files : tuple of RecordedFile
+    """
 
     results: tuple[str, ...]
     targets: dict[str, Json]
     digest: str | None
     inputs: tuple[InputState, ...]
     sources: tuple[Json, ...]
+    written: tuple[Json, ...] = ()
+    files: tuple[RecordedFile, ...] = ()
 
 
 def gather(provenance: Json, client: FhirClient) -> Recorded:
@@ -59,11 +94,8 @@ def gather(provenance: Json, client: FhirClient) -> Recorded:
     devices = [
         who for agent in provenance.get("agent") or [] if (who := _plain(_who(agent))) and who.startswith("Device/")
     ]
-    sources = [
-        _local(str((entity.get("what") or {}).get("reference", "")), client)
-        for entity in provenance.get("entity") or []
-        if entity.get("role") == "source"
-    ]
+    inputs = [entity.get("what") or {} for entity in provenance.get("entity") or [] if entity.get("role") == "source"]
+    sources = [_local(str(what["reference"]), client) for what in inputs if what.get("reference")]
     wanted = list(dict.fromkeys([*results, *devices, *sources, *map(_plain, sources)]))
     answers = dict(zip(wanted, map(_settled, client.batch(wanted)), strict=True)) if wanted else {}
     targets = {reference.partition("/")[0]: found for reference in results if (found := answers[reference])}
@@ -76,6 +108,8 @@ def gather(provenance: Json, client: FhirClient) -> Recorded:
         digest=next((digest for digest in digests if digest), None),
         inputs=tuple(InputState(source, state) for source, state in states),
         sources=tuple(found for source in sources if (found := answers[source])),
+        written=tuple(found for reference in results if (found := answers[reference])),
+        files=tuple(RecordedFile(*file) for what in inputs if (file := recorded_file(what))),
     )
 
 

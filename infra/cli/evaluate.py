@@ -16,6 +16,15 @@ from infra.cli.train import common, known, need_libraries
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's arguments."""
     common(parser)
+    parser.add_argument(
+        "--through-dicom",
+        nargs="?",
+        const="",
+        metavar="WHERE",
+        help="also store the test images of an image model as DICOM files, read them back, and look at them as the "
+        "function does; WHERE is a folder or the DICOMweb root of an archive for tests (its bearer token in "
+        "BEDSIDE_DICOMWEB_TOKEN), a folder that is removed again when left out",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,11 +34,11 @@ def run(args: argparse.Namespace) -> int:
     -------
     int
         0 when the files were written, 1 when the libraries are absent or the model is not the contract's, 2 when
-        there is no such package.
+        there is no such package, or it looks at no images and they were asked for.
     """
     if args.name in diagnosis.names():
         return diagnosis.evaluate(args)
-    if not known(args.name):
+    if not known(args.name) or not _possible(args):
         return 2
     try:
         need_libraries()
@@ -48,6 +57,12 @@ def run(args: argparse.Namespace) -> int:
     for title, found in headlines(evaluation):
         print(f"  {title}: {interval(found)}")
     return 0
+
+
+def _possible(args: argparse.Namespace) -> bool:
+    if args.through_dicom is not None:
+        say(f"--through-dicom: {args.name} looks at no images")
+    return args.through_dicom is None
 
 
 def headlines(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

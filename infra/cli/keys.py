@@ -202,5 +202,9 @@ def _told(where: str, keys: list[Jwk]) -> str:
         f"  {key['alg']}  {key['kid']}  {'signs' if key['kid'] in signing else 'published only'}"
         for key in public_set(keys)["keys"]
     ]
-    lines += ["", "Register these public keys at the EHR:", json.dumps(public_set(keys), indent=2)]
+    lines += [
+        "",
+        "The public keys, to be registered at the EHR (those that sign packages: `bedside package trust`):",
+        json.dumps(public_set(keys), indent=2),
+    ]
     return "\n".join(lines) + "\n"

@@ -11,13 +11,14 @@ import httpx
 
 from infra.local.ehr import SekmetEhr
 from infra.local.staying import stay, terminable
-from infra.local.subscriptions import ADMISSIONS, OUTPATIENTS
+from infra.local.subscriptions import ADMISSIONS, FEEDS
 from infra.local.twin import Twin, TwinError
 
 DESCRIPTION = """\
-Start a FHIR R4 server, the notification endpoint, an AWS stand-in with the queues and tables, the functions and
-the page, all on 127.0.0.1, with no patients in it. PUT an Encounter of class IMP into the EHR and it is answered; so
-is one of class AMB and type 281036007 (SNOMED CT: follow-up consultation).
+Start a FHIR R4 server, an image archive, the notification endpoint, an AWS stand-in with the queues and tables, the
+functions and the page, all on 127.0.0.1, with no patients in it. PUT an Encounter of class IMP into the EHR and it is
+answered; so is one of class AMB and type 281036007 (SNOMED CT: follow-up consultation), an ImagingStudy of modality
+ECG or CR whose images are in the archive, and a final DiagnosticReport of code 90224-7 (LOINC: thyroid panel with TSH).
 """
 
 
@@ -43,8 +44,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         with terminable(), Twin(args.data, ehr_port=args.port, lambda_emulator=args.lambda_emulator) as twin:
             twin.register_subscription(ADMISSIONS, backport="id-only" if args.backport else None)
-            twin.register_subscription(OUTPATIENTS)
-            _environment_file(twin).write_text(json.dumps({"Parameters": twin.environment}, indent=1), encoding="utf-8")
+            for feed in FEEDS:
+                if feed is not ADMISSIONS:
+                    twin.register_subscription(feed)
+            environments = {"Parameters": twin.environment, "DiagnosisFunction": twin.aws.environment("diagnosis")}
+            _environment_file(twin).write_text(json.dumps(environments, indent=1), encoding="utf-8")
             sys.stdout.write(json.dumps(_addresses(twin)) + "\n" if args.json else _told(twin))
             sys.stdout.flush()
             stay()
@@ -64,6 +68,7 @@ def _addresses(twin: Twin) -> dict[str, object]:
     return {
         "ehr": twin.ehr.base_url,
         "token_file": token,
+        "archive": twin.pacs.root,
         "notify": twin.endpoint,
         "page": twin.page_url,
         "aws": twin.aws.endpoint,
@@ -79,6 +84,7 @@ def _told(twin: Twin) -> str:
     lines = [
         f"EHR (FHIR R4)        {addresses['ehr']}",
         f"  bearer token in    {addresses['token_file']}",
+        f"DICOMweb, same token {addresses['archive']}  ({twin.pacs.name})",
         f"Notifications go to  {addresses['notify']}",
         f"Page                 {addresses['page']}",
         f"AWS stand-in         {addresses['aws']}",

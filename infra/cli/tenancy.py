@@ -45,12 +45,14 @@ def tenant_named(tenants: TenantRegistry, name: str) -> Tenant:
     return tenant
 
 
-def tenant_at(base: str, token_file: Path | None, name: str) -> Tenant:
-    """Return a tenant of nothing but a FHIR base, and of the bearer token in a file.
+def tenant_at(base: str, token_file: Path | None, name: str, dicomweb: str | None = None) -> Tenant:
+    """Return a tenant of nothing but a FHIR base, the bearer token in a file, and perhaps a DICOMweb root.
 
     A base given on the command line is meant, wherever it is, so private addresses are allowed.
     """
     auth = {"type": "none"}
     if token_file:
         auth = {"type": "bearer", "token": token_file.read_text(encoding="utf-8").strip()}
-    return Tenant.from_dict({"name": name, "fhir_base": base, "auth": auth, "allow_private": True, "subscriptions": {}})
+    images = {"dicomweb_root": dicomweb} if dicomweb else {}
+    told = {"name": name, "fhir_base": base, "auth": auth, "allow_private": True, "subscriptions": {}, **images}
+    return Tenant.from_dict(told)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from fhir_adapter.codes import ABSTENTION_REASON, AI_CONFIDENCE
 from fhir_adapter.evidence.components import COMPETING_CURVE, CURVE, LOWER, MEDIAN, UPPER
 from fhir_adapter.evidence.times import horizon_days
 from infra.local.chart import Curve
+from infra.local.diagnoses import Finding, Measured, findings_of, measured_of, study_of
+from infra.local.people import Person, person_of
 
-__all__ = ["Competing", "Person", "Result", "Risk", "abstention_of", "prediction_of"]
+__all__ = ["Competing", "Person", "Result", "Risk", "abstention_of", "diagnosis_of", "prediction_of"]
 
 MILLISECONDS_PER_DAY = 86_400_000
 REASONS = {
@@ -20,21 +22,13 @@ REASONS = {
     "implausible-input": "A measurement is not plausible",
     "unit-not-convertible": "A measurement is in a unit that cannot be converted",
     "outside-population": "Outside the population the model was made for",
-    "no-index-time": "The time of admission is not recorded",
+    "no-index-time": "The time that the prediction would begin at is not recorded",
     "not-computable": "The model gives no number for what is on record",
+    "study-incomplete": "The study is not complete",
+    "no-suitable-image": "The study has no image of the model's kind",
+    "patient-mismatch": "The image is of another patient",
 }
 Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who a result is about."""
-
-    id: str
-    name: str
-    sex: str
-    born: str
-    age: int | None
 
 
 @dataclass(frozen=True)
@@ -101,6 +95,12 @@ class Result:
         References to what it was answered from, as written in the EHR.
     resources : tuple of str
         ``Type/id`` of the result itself.
+    findings : tuple of Finding
+        What a diagnosis model looked for.
+    measurements : tuple of Measured
+        What it read from a recording.
+    study : str
+        Id of the ImagingStudy it looked at.
     """
 
     person: Person
@@ -121,6 +121,25 @@ class Result:
     method: str = ""
     basis: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    measurements: tuple[Measured, ...] = ()
+    study: str = ""
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is an answer, and not the reason why there is none."""
+        return bool(self.risks or self.findings or self.measurements)
+
+    @property
+    def stated(self) -> tuple[Finding, ...]:
+        """The findings at or above their operating points."""
+        return tuple(item for item in self.findings if item.stated)
+
+    @property
+    def report(self) -> str:
+        """Id of the DiagnosticReport, empty for other results."""
+        found = (reference.partition("/") for reference in self.resources)
+        return next((identifier for kind, _, identifier in found if kind == "DiagnosticReport"), "")
 
     def risk_at(self, days: float) -> float | None:
         """Return the probability in percent at a horizon, if the model gave one."""
@@ -148,7 +167,7 @@ def prediction_of(
     median = parts.get(MEDIAN, {}).get("valueQuantity", {}).get("value")
     competing = Competing(_outcome(others[0]), _risks(others), _curve(parts.get(COMPETING_CURVE))) if others else None
     result = Result(
-        person=_person(item, people),
+        person=person_of(item, people),
         model=model,
         title=_title(item),
         when=own.get("effectiveDateTime") or item.get("occurrenceDateTime", ""),
@@ -171,9 +190,10 @@ def prediction_of(
 def abstention_of(item: Json, model: str, people: Mapping[str, Json]) -> tuple[str, Result]:
     """Return an Observation without a value as a result, with what makes it later than others."""
     codings = item["dataAbsentReason"].get("coding", [])
+    basis = tuple(entry["reference"] for entry in item.get("derivedFrom", []) if "reference" in entry)
     code = next((entry["code"] for entry in codings if entry.get("system") == ABSTENTION_REASON), "")
     result = Result(
-        person=_person(item, people),
+        person=person_of(item, people),
         model=model,
         title=_title(item),
         when=item.get("effectiveDateTime", ""),
@@ -181,15 +201,44 @@ def abstention_of(item: Json, model: str, people: Mapping[str, Json]) -> tuple[s
         reason=REASONS.get(code, "No prediction was made"),
         detail=" ".join(_texts(item.get("note", []))).removeprefix("No prediction. "),
         method=item.get("method", {}).get("text", ""),
-        basis=tuple(entry["reference"] for entry in item.get("derivedFrom", []) if "reference" in entry),
+        basis=basis,
         resources=(f"Observation/{item['id']}",),
+        study=study_of(basis),
+    )
+    return _order(item, result.when), result
+
+
+def diagnosis_of(
+    item: Json, model: str, observations: Mapping[str, Json], people: Mapping[str, Json]
+) -> tuple[str, Result]:
+    """Return a DiagnosticReport and its Observations as a result, with what makes it later than others."""
+    named = [entry["reference"] for entry in item.get("result", []) if "reference" in entry]
+    own = [observations[reference] for reference in named if reference in observations]
+    basis = [entry["reference"] for found in own for entry in found.get("derivedFrom", []) if "reference" in entry]
+    studies = [entry["reference"] for entry in item.get("imagingStudy", []) if "reference" in entry]
+    result = Result(
+        person=person_of(item, people),
+        model=model,
+        title=_title(item),
+        when=item.get("effectiveDateTime", ""),
+        status=item.get("status", ""),
+        method=next((found.get("method", {}).get("text", "") for found in own), ""),
+        notes=tuple(dict.fromkeys(note for found in own for note in _texts(found.get("note", []))[-1:])),
+        basis=tuple(dict.fromkeys((*named, *basis))),
+        resources=(f"DiagnosticReport/{item['id']}",),
+        findings=tuple(findings_of(own)),
+        measurements=tuple(measured_of(own)),
+        study=study_of((*studies, *basis)),
     )
     return _order(item, result.when), result
 
 
 def _title(item: Json) -> str:
-    coding: Json = next(iter(item.get("code", {}).get("coding", [])), {})
-    return str(coding.get("display") or item.get("method", {}).get("text", ""))
+    """A report's code is one of many reports; its text is the model's title."""
+    code: Json = item.get("code", {})
+    coding: Json = next(iter(code.get("coding", [])), {})
+    own = code.get("text") if item.get("resourceType") == "DiagnosticReport" else coding.get("display")
+    return str(own or item.get("method", {}).get("text", ""))
 
 
 def _outcome(prediction: Json) -> str:
@@ -234,30 +283,6 @@ def _curve(part: Json | None) -> Curve | None:
     origin, factor = float(sampled["origin"].get("value", 0)), float(sampled.get("factor", 1))
     values = tuple(origin + factor * float(value) for value in sampled["data"].split())
     return Curve(float(sampled["period"]) / MILLISECONDS_PER_DAY, values)
-
-
-def _person(item: Json, people: Mapping[str, Json]) -> Person:
-    reference = item.get("subject", {}).get("reference", "")
-    patient = people.get(reference, {})
-    name: Json = next(iter(patient.get("name", [])), {})
-    full = name.get("text") or " ".join([*name.get("given", []), name.get("family", "")]).strip()
-    when = item.get("occurrenceDateTime") or item.get("effectiveDateTime") or ""
-    return Person(
-        id=reference.rpartition("/")[2],
-        name=full or "Name not recorded",
-        sex=patient.get("gender", "not recorded"),
-        born=patient.get("birthDate", ""),
-        age=_age(patient.get("birthDate", ""), when),
-    )
-
-
-def _age(born: str, when: str) -> int | None:
-    """Return the completed years between a birth date and a time, if both are precise enough."""
-    try:
-        birth, day = date.fromisoformat(born), datetime.fromisoformat(when).date()
-    except ValueError:
-        return None
-    return day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))
 
 
 def _texts(annotations: Iterable[Json]) -> tuple[str, ...]:

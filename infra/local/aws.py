@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -15,12 +16,24 @@ from functions.serving.tenants import TENANT_PREFIX
 from infra.local.server import LOOPBACK
 
 REGION = "eu-central-1"
-QUEUE = "bedside-events"
-DEAD_LETTER_QUEUE = "bedside-events-dead-letters"
 IDEMPOTENCY_TABLE = "bedside-idempotency"
 LEDGER_TABLE = "bedside-ledger"
 BUCKET = "bedside-twin"
 MAX_RECEIVE_COUNT = 5
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue of a function that answers events.
+
+    Parameters
+    ----------
+    url, dead_letter_url : str
+        Of the queue, and of that of its dead letters.
+    """
+
+    url: str
+    dead_letter_url: str
 
 
 class LocalAws:
@@ -31,15 +44,30 @@ class LocalAws:
     Parameters
     ----------
     visibility_timeout : int
-        Seconds until an event whose handling failed is tried again.
+        Seconds until an event whose handling failed is tried again; twice as many for diagnosis models, as in the
+        template.
     """
 
     def __init__(self, visibility_timeout: int = 30) -> None:
         self._visibility_timeout = visibility_timeout
         self._server: ThreadedMotoServer | None = None
         self.endpoint = ""
-        self.queue_url = ""
-        self.dead_letter_queue_url = ""
+        self.events = self.diagnosis = Queue("", "")
+
+    @property
+    def queue_url(self) -> str:
+        """The queue of events, for all functions without one of their own."""
+        return self.events.url
+
+    @property
+    def dead_letter_queue_url(self) -> str:
+        """Where its dead letters go."""
+        return self.events.dead_letter_url
+
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        """Every queue of events."""
+        return (self.events, self.diagnosis)
 
     def start(self) -> None:
         """Start the server on a free port and create everything, from nothing."""
@@ -85,16 +113,26 @@ class LocalAws:
         finally:
             secretsmanager.close()
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment variables of the functions."""
+    def environment(self, function: str = "") -> dict[str, str]:
+        """Return the environment variables of the functions.
+
+        Parameters
+        ----------
+        function : str
+            ``diagnosis`` puts dead letters into a queue of its own.
+        """
+        dead = self.diagnosis if function == "diagnosis" else self.events
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "twin",
             "AWS_SECRET_ACCESS_KEY": "twin",
-            "EVENT_QUEUE_URL": self.queue_url,
-            "DEAD_LETTER_QUEUE_URL": self.dead_letter_queue_url,
+            "EVENT_QUEUE_URL": self.events.url,
+            "DIAGNOSIS_QUEUE_URL": self.diagnosis.url,
+            "DEAD_LETTER_QUEUE_URL": dead.dead_letter_url,
+            # For `bedside redrive`.
+            "DIAGNOSIS_DEAD_LETTER_QUEUE_URL": self.diagnosis.dead_letter_url,
             "IDEMPOTENCY_TABLE": IDEMPOTENCY_TABLE,
             "LEDGER_TABLE": LEDGER_TABLE,
             "TENANT_SECRET_PREFIX": TENANT_PREFIX,
@@ -115,17 +153,8 @@ class LocalAws:
 
     def _create_queues(self) -> None:
         sqs = self.client("sqs")
-        dead = sqs.create_queue(QueueName=DEAD_LETTER_QUEUE, Attributes={"MessageRetentionPeriod": "1209600"})
-        self.dead_letter_queue_url = dead["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=dead["QueueUrl"], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        redrive = {"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT}
-        self.queue_url = sqs.create_queue(
-            QueueName=QUEUE,
-            Attributes={
-                "VisibilityTimeout": str(self._visibility_timeout),
-                "RedrivePolicy": json.dumps(redrive),
-            },
-        )["QueueUrl"]
+        self.events = _create_queue(sqs, "bedside-events", self._visibility_timeout)
+        self.diagnosis = _create_queue(sqs, "bedside-diagnosis", 2 * self._visibility_timeout)
         sqs.close()
 
     def _create_tables(self) -> None:
@@ -141,3 +170,11 @@ class LocalAws:
                 TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": expires}
             )
         dynamodb.close()
+
+
+def _create_queue(sqs: Any, name: str, visibility_timeout: int) -> Queue:
+    dead = sqs.create_queue(QueueName=f"{name}-dead-letters", Attributes={"MessageRetentionPeriod": "1209600"})
+    arn = sqs.get_queue_attributes(QueueUrl=dead["QueueUrl"], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = {"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT}
+    attributes = {"VisibilityTimeout": str(visibility_timeout), "RedrivePolicy": json.dumps(redrive)}
+    return Queue(sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"], dead["QueueUrl"])

@@ -1,4 +1,4 @@
-"""What the demo does: admit a cohort to the twin's hospital, see outpatients, and see each of them answered."""
+"""What the demo does: fill the twin's hospital with admissions, visits, tests and studies, and see each answered."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from fhir_adapter.codes import MODEL_TAG
 from infra.local import synthea
 from infra.local.cohort import draw_cohort
 from infra.local.outpatients import DEFAULT_SIZE, draw_outpatients
-from infra.local.subscriptions import ADMISSIONS, FEEDS, OUTPATIENTS, Feed
+from infra.local.recorder import Compared, compare
+from infra.local.studies import ECG, archive, bundle_of, electrocardiogram, studies
+from infra.local.subscriptions import ADMISSIONS, FEEDS, MODELS, OUTPATIENTS, STUDIES, THYROID_TESTS, Feed
+from infra.local.thyroid import draw_thyroid_patients
 from infra.local.twin import Twin, TwinError
 
-MODELS = tuple(name for feed in FEEDS for name in feed.models)
+# No event of a patient, or none that has ended.
+NOT_COUNTED = ("sweep", "split", "waiting")
 ANSWERED = frozenset({"predicted", "abstained", "duplicate", "not-applicable"})
 
 
@@ -63,7 +67,7 @@ class Tally:
     @classmethod
     def of(cls, twin: Twin) -> Tally:
         """Count what the ledger says now; sweeps are not events of a patient."""
-        entries = [entry for entry in twin.ledger() if entry.get("outcome") not in ("sweep", "split")]
+        entries = [entry for entry in twin.ledger() if entry.get("outcome") not in NOT_COUNTED]
         outcomes = Counter(str(entry.get("outcome")) for entry in entries)
         taken = [float(entry["latency_ms"]) for entry in entries if entry.get("outcome") in ANSWERED]
         return cls(
@@ -93,17 +97,20 @@ class Report:
     ----------
     tally : Tally
     admissions : int
-        Events that had to be answered: an admission is one, an outpatient's visit one for each model.
+        Events that had to be answered: an admission is one, a visit or a study one for each model.
     written : int
-        RiskAssessments in the EHR now that were not there before.
+        Results in the EHR now that were not there before.
     settled : bool
-        Whether the queue was empty in time.
+        Whether the queues were empty in time.
+    measurements : tuple of Compared
+        The electrocardiogram's, beside those of the device that recorded it.
     """
 
     tally: Tally
     admissions: int
     written: int
     settled: bool
+    measurements: tuple[Compared, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -130,6 +137,7 @@ class Report:
                 }
                 for name, ends in tally.models.items()
             },
+            "measurements": [compared.to_json() for compared in self.measurements],
         }
 
 
@@ -148,7 +156,7 @@ class Demonstration:
     timeout : float
         Seconds to wait for the answers, before and again after the sweep.
     outpatients : int
-        Outpatients with each of three diseases.
+        Outpatients with each of three diseases, and people whose thyroid was tested.
     """
 
     def __init__(
@@ -172,29 +180,35 @@ class Demonstration:
 
         Raises
         ------
-        TwinError, SyntheaError
-            The EHR refused something, or there was no history to load.
+        TwinError, SyntheaError, FilesAbsent, ImageStoreError
+            The EHR or the archive refused something, or there was no history or study to load.
         """
         before = self._written()
         there = {feed: self._there(feed) for feed in FEEDS}
-        new = {ADMISSIONS: self._admissions(there[ADMISSIONS]), OUTPATIENTS: self._visits(there[OUTPATIENTS])}
+        new = {
+            ADMISSIONS: self._admissions(there[ADMISSIONS]),
+            OUTPATIENTS: self._visits(there[OUTPATIENTS]),
+            THYROID_TESTS: self._tests(there[THYROID_TESTS]),
+            STUDIES: self._studies(there[STUDIES]),
+        }
         self._say("Registering the Subscriptions")
         for feed in FEEDS:
             self._twin.register_subscription(feed)
         if any(new.values()):
-            self._say(f"Admitting {len(new[ADMISSIONS])} patients, seeing {len(new[OUTPATIENTS])} outpatients")
-        for bundle in (*new[ADMISSIONS], *new[OUTPATIENTS]):
-            self._twin.post_bundle(bundle)
+            self._say("; ".join(f"{len(new[feed])} {feed.title}" for feed in FEEDS))
+        for feed in FEEDS:
+            for bundle in new[feed]:
+                self._twin.post_bundle(bundle)
         settled = self._twin.drain(self._timeout, sum(len(new[feed]) * len(feed.models) for feed in FEEDS), self._watch)
         for feed in FEEDS:
             if there[feed] or not settled:
                 # From an earlier run, or a notification that never came: ask for a sweep.
                 settled = self._sweep(feed)
         expected = sum((len(there[feed]) + len(new[feed])) * len(feed.models) for feed in FEEDS)
-        return Report(Tally.of(self._twin), expected, self._written() - before, settled)
+        return Report(Tally.of(self._twin), expected, self._written() - before, settled, self._measured())
 
     def _sweep(self, feed: Feed) -> bool:
-        self._say(f"Asking for a sweep of the {feed.name} in the EHR")
+        self._say(f"Asking for a sweep of the {feed.title} in the EHR")
         known = len(self._twin.ledger())
         self._twin.ping(feed)
         return self._twin.drain(self._timeout, known + 1, self._watch)
@@ -217,6 +231,26 @@ class Demonstration:
         cohort = draw_outpatients(self._sizes[1], reference=datetime.now(UTC))
         return [patient.bundle() for patient in cohort if patient.visit_id not in there]
 
+    def _tests(self, there: set[str]) -> list[dict[str, Any]]:
+        cohort = draw_thyroid_patients(self._sizes[1], reference=datetime.now(UTC))
+        return [patient.bundle() for patient in cohort if patient.report_id not in there]
+
+    def _studies(self, there: set[str]) -> list[dict[str, Any]]:
+        """Put every study into the archive, and return what the EHR is to be told of those that it does not have."""
+        found = list(studies())
+        new = [study for study in found if study.study_id not in there]
+        if new:
+            self._say(f"Storing {len(new)} studies in the archive ({self._twin.pacs.name})")
+        for study in found:
+            archive(study, self._twin.images)
+        return [bundle_of(study, self._twin.images) for study in new]
+
+    def _measured(self) -> tuple[Compared, ...]:
+        query = {"_tag": f"{MODEL_TAG}|ecg", "subject": f"Patient/{ECG}", "_count": "100"}
+        entries = self._search("Observation", query).get("entry", [])
+        live = [entry["resource"] for entry in entries if entry["resource"].get("status") != "entered-in-error"]
+        return compare(electrocardiogram(), live)
+
     def _there(self, feed: Feed) -> set[str]:
         kind, _, query = feed.criteria.partition("?")
         bundle = self._search(kind, {**dict(parse_qsl(query)), "_count": "1000"})
@@ -224,7 +258,9 @@ class Demonstration:
 
     def _written(self) -> int:
         counts = (
-            self._search("RiskAssessment", {"_tag": f"{MODEL_TAG}|{model}", "_summary": "count"}) for model in MODELS
+            self._search(feed.result, {"_tag": f"{MODEL_TAG}|{model}", "_summary": "count"})
+            for feed in FEEDS
+            for model in feed.models
         )
         return sum(int(found["total"]) for found in counts)
 

@@ -18,17 +18,33 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from fhir_adapter.dicomweb import ImageStore
 from infra.local.answers import Result
 from infra.local.chart import Curve, bar_svg, mean_curve, survival_svg, swatch_svg
-from infra.local.results import FHIR_ID, EhrUnavailable, ResultReader
-from infra.local.subscriptions import FEEDS
+from infra.local.diagnoses import study_of
+from infra.local.phrases import (
+    amount,
+    horizon,
+    interval,
+    lower_first,
+    moment,
+    percent,
+    points,
+    sentence,
+    words,
+    years,
+)
+from infra.local.pictures import FILMS, Pictures, strip_svg
+from infra.local.results import FHIR_ID, REPORTING, EhrUnavailable, ResultReader
+from infra.local.subscriptions import MODELS
 
 HERE = Path(__file__).parent
-PACKAGES = HERE.parents[1] / "functions" / "survival" / "packages"
-MODELS = tuple(name for feed in FEEDS for name in feed.models)
-DAYS_PER_YEAR = 365
+FUNCTIONS = HERE.parents[1] / "functions"
 # The resources an answer can be traced back to; nothing else is shown raw.
-SHOWN = frozenset({"Condition", "Device", "Encounter", "Observation", "Patient", "Provenance", "RiskAssessment"})
+SHOWN = frozenset(
+    {"Condition", "Device", "DiagnosticReport", "Encounter", "ImagingStudy"}
+    | {"Observation", "Patient", "Provenance", "RiskAssessment"}
+)
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -48,13 +64,16 @@ class Pages:
     ----------
     http : httpx.Client
         With the EHR's FHIR base and credentials.
-    packages : Path
-        Where the model packages are, for the model card and the report.
+    images : ImageStore, optional
+        The image archive, for what a model looked at.
+    functions : Path
+        Where the functions and their packages are, for the model cards and reports.
     """
 
-    def __init__(self, http: httpx.Client, packages: Path = PACKAGES) -> None:
+    def __init__(self, http: httpx.Client, images: ImageStore | None = None, functions: Path = FUNCTIONS) -> None:
         self._reader = ResultReader(http, MODELS)
-        self._packages = packages
+        self._pictures = Pictures(images) if images is not None else None
+        self._functions = functions
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -64,13 +83,17 @@ class Pages:
         )
         self._templates.filters.update(percent=percent, horizon=horizon, moment=moment, words=words, sentence=sentence)
         self._templates.filters.update(interval=interval, years=years, lower_first=lower_first)
-        self._templates.globals.update(bar=bar_svg, swatch=swatch_svg, models=MODELS)
+        self._templates.filters.update(amount=amount, points=points)
+        reported = frozenset(name for name in MODELS if self._packaged(name, "report.html"))
+        self._templates.globals.update(bar=bar_svg, swatch=swatch_svg, models=MODELS, reported=reported)
         self.app = Starlette(
             routes=[
                 Route("/", self._patients),
                 Route("/patients/{patient}", self._patient),
                 Route("/fhir/{kind}/{identifier}", self._raw),
                 Route("/fhir/{kind}/{identifier}/_history/{version}", self._raw),
+                Route("/studies/{study}/film.png", self._film),
+                Route("/reports/{report}/picture.png", self._overlay),
                 Route("/models/{model}/card", self._card),
                 Route("/models/{model}/report", self._report),
                 Mount("/static", StaticFiles(directory=HERE / "static")),
@@ -98,12 +121,31 @@ class Pages:
         for result in results:
             since = self._since(result)
             cohort = self._reader.curves(result.model) if result.curve and not result.competing else []
-            drawing = _drawing(result, result.curve, cohort, since) if result.curve else ""
-            sections.append((result, since, drawing, len(cohort), _links(result)))
+            drawing = _drawing(result, result.curve, cohort, since) if result.curve else self._strip(result)
+            sections.append((result, since, drawing, len(cohort), _links(result), self._shows(result)))
         return self._render("patient.html", person=results[0].person, sections=sections)
 
+    def _shows(self, result: Result) -> frozenset[str]:
+        """Which pictures there are of what a model looked at: ``film``, ``overlay``."""
+        study = self._reader.raw("ImagingStudy", result.study) if result.study else None
+        if study is None or self._pictures is None:
+            return frozenset()
+        modalities = {series.get("modality", {}).get("code") for series in study.get("series", ())}
+        overlaid = bool(result.report) and self._pictures.has_overlay(study, result.report)
+        return frozenset({"film"} if modalities & FILMS else ()) | frozenset({"overlay"} if overlaid else ())
+
+    def _strip(self, result: Result) -> str:
+        """Draw the recording that was measured."""
+        study = self._reader.raw("ImagingStudy", result.study) if result.measurements and result.study else None
+        found = self._pictures.strip(study) if study and self._pictures else None
+        return "" if found is None else strip_svg(found, "Ten seconds of lead II of the electrocardiogram")
+
     def _since(self, result: Result) -> str:
-        """What time zero is: the admission, or a visit."""
+        """What time zero is: the admission, a visit, or when the study was made or the blood taken."""
+        if result.study:
+            return "the study"
+        if result.model in REPORTING:
+            return "the sample"
         reference = next((item for item in result.basis if item.startswith("Encounter/")), "")
         encounter = self._raw_by(reference) if reference else None
         return "the visit" if (encounter or {}).get("class", {}).get("code") == "AMB" else "admission"
@@ -123,20 +165,36 @@ class Pages:
         text = json.dumps(resource, indent=2, ensure_ascii=False)
         return self._render("resource.html", name=f"{kind}/{identifier}", version=version, text=text)
 
-    def _file(self, request: Request, name: str) -> Path | None:
+    def _film(self, request: Request) -> Response:
+        study = self._raw_by(f"ImagingStudy/{request.path_params['study']}")
+        return self._png(self._pictures.film(study) if study and self._pictures else None)
+
+    def _overlay(self, request: Request) -> Response:
+        """The picture that was stored beside the study with a result; the result's id is its key."""
+        report = self._raw_by(f"DiagnosticReport/{request.path_params['report']}") or {}
+        named = study_of(str(item.get("reference")) for item in report.get("imagingStudy", ()))
+        study = self._raw_by(f"ImagingStudy/{named}") if named else None
+        return self._png(self._pictures.overlay(study, report["id"]) if study and self._pictures else None)
+
+    def _png(self, data: bytes | None) -> Response:
+        if data is None:
+            return self._render("message.html", 404, title="No picture", text="The archive has no such picture.")
+        return Response(data, media_type="image/png")
+
+    def _packaged(self, model: str, name: str) -> Path | None:
         """Return a file of a package by the model's name; of no other folder."""
-        model = request.path_params["model"]
-        path = self._packages / model / name
-        return path if model in MODELS and path.is_file() else None
+        if model not in MODELS:
+            return None
+        return next((path for path in self._functions.glob(f"*/packages/{model}/{name}") if path.is_file()), None)
 
     def _card(self, request: Request) -> Response:
-        path = self._file(request, "card.md")
+        path = self._packaged(request.path_params["model"], "card.md")
         if path is None:
             return self._render("message.html", 404, title="No model card", text="This package has no model card yet.")
         return PlainTextResponse(path.read_text(encoding="utf-8"))
 
     def _report(self, request: Request) -> Response:
-        path = self._file(request, "report.html")
+        path = self._packaged(request.path_params["model"], "report.html")
         if path is None:
             return self._render("message.html", 404, title="No report", text="This package has no report yet.")
         return FileResponse(path, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
@@ -154,64 +212,6 @@ async def _add_headers(request: Request, call_next: Callable[[Request], Awaitabl
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
-
-
-def percent(value: float) -> str:
-    """Return a percentage as a person reads it: whole, but never 0 or 100."""
-    if value < 1:
-        return "under 1%"
-    if value > 99:
-        return "over 99%"
-    return f"{value:.0f}%"
-
-
-def horizon(days: float) -> str:
-    """Return a horizon in words: ``30 days``, ``6 months``, ``1 year``."""
-    whole, rest = divmod(days, DAYS_PER_YEAR)
-    if whole and not rest:
-        return "1 year" if whole == 1 else f"{whole:g} years"
-    return "6 months" if days == 180 else f"{days:g} days"
-
-
-def interval(bounds: tuple[float, float]) -> str:
-    """Return an interval in percent as a person reads it."""
-    low, high = (percent(bound) for bound in bounds)
-    return low if low == high else f"{low} to {high}"
-
-
-def words(value: float) -> str:
-    """Return a probability in percent as a natural frequency."""
-    if value < 1:
-        return "fewer than 1 of 100 such patients"
-    if value > 99:
-        return "more than 99 of 100 such patients"
-    return f"about {value:.0f} of 100 such patients"
-
-
-def sentence(text: str) -> str:
-    """Return a text with a capital and a full stop."""
-    text = text.strip()
-    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
-
-
-def lower_first(text: str) -> str:
-    """Return a text as it stands inside a sentence."""
-    return text[:1].lower() + text[1:]
-
-
-def years(days: float) -> str:
-    """Return a length of time in words, in years from two years on."""
-    return f"{days / 365.25:.1f} years" if days >= 730 else f"{days:.0f} days"
-
-
-def moment(text: str) -> str:
-    """Return an ISO 8601 time as a person reads it; unchanged when it is not one."""
-    from datetime import datetime
-
-    try:
-        return datetime.fromisoformat(text).strftime("%d %B %Y, %H:%M")
-    except ValueError:
-        return text
 
 
 def _drawing(result: Result, curve: Curve, cohort: Sequence[Curve], since: str) -> str:

@@ -32,13 +32,18 @@ class QueuePoller:
     function : LambdaFunction
     region : str
         Region written into the records.
+    batch_size : int
+        Most messages in a batch.
     """
 
-    def __init__(self, sqs: Any, queue_url: str, function: LambdaFunction, region: str) -> None:
+    def __init__(
+        self, sqs: Any, queue_url: str, function: LambdaFunction, region: str, batch_size: int = BATCH_SIZE
+    ) -> None:
         self._sqs = sqs
         self._queue_url = queue_url
         self._function = function
         self._region = region
+        self._batch_size = batch_size
         self._arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="event-source-mapping", daemon=True)
@@ -71,7 +76,7 @@ class QueuePoller:
         """
         messages = self._sqs.receive_message(
             QueueUrl=self._queue_url,
-            MaxNumberOfMessages=BATCH_SIZE,
+            MaxNumberOfMessages=self._batch_size,
             WaitTimeSeconds=wait_seconds,
             MessageAttributeNames=["All"],
             AttributeNames=["All"],

@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 
 from fhir_adapter.codes import MODEL_TAG
-from infra.local.answers import Result, abstention_of, prediction_of
+from infra.local.answers import Result, abstention_of, diagnosis_of, prediction_of
 from infra.local.chart import Curve
+from infra.local.subscriptions import FEEDS
 
 FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 PAGE_OF_RESULTS = 500
+REPORTING = frozenset(name for feed in FEEDS if feed.result == "DiagnosticReport" for name in feed.models)
 
 
 class EhrUnavailable(RuntimeError):
@@ -36,7 +38,7 @@ class ResultReader:
         self._models = tuple(models)
 
     def all(self) -> dict[str, list[Result]]:
-        """Return, for each model, the latest result of every patient; highest risk first, abstentions last."""
+        """Return, for each model, the latest result of every patient; highest first, abstentions last."""
         found = {model: self._results(model, {}) for model in self._models}
         for results in found.values():
             results.sort(key=_rank)
@@ -46,7 +48,7 @@ class ResultReader:
         """Return the latest result of each model that answered for a patient; predictions first."""
         query = {"subject": f"Patient/{patient_id}"}
         found = [result for model in self._models for result in self._results(model, query)]
-        return sorted(found, key=lambda result: not result.risks)
+        return sorted(found, key=lambda result: not result.answered)
 
     def curves(self, model: str) -> list[Curve]:
         """Return the curves of a model's latest predictions."""
@@ -60,13 +62,14 @@ class ResultReader:
     def _results(self, model: str, query: Mapping[str, str]) -> list[Result]:
         query = {**query, "_tag": f"{MODEL_TAG}|{model}"}
         observations = self._search("Observation", {**query, "_include": "Observation:subject"})
-        assessments = self._search("RiskAssessment", query)
+        read, kind = (diagnosis_of, "DiagnosticReport") if model in REPORTING else (prediction_of, "RiskAssessment")
+        answered = self._search(kind, query)
         people = {
             f"Patient/{resource['id']}": resource for resource in observations if resource["resourceType"] == "Patient"
         }
         own = {f"Observation/{item['id']}": item for item in observations if item["resourceType"] == "Observation"}
         latest: dict[str, tuple[str, Result]] = {}
-        answers = [prediction_of(item, model, own, people) for item in assessments if _live(item)]
+        answers = [read(item, model, own, people) for item in answered if _live(item)]
         absent = (item for item in own.values() if "dataAbsentReason" in item and _live(item))
         answers += [abstention_of(item, model, people) for item in absent]
         for key, result in answers:
@@ -99,7 +102,14 @@ class ResultReader:
 
 
 def _rank(result: Result) -> tuple[bool, float, str]:
-    return (not result.risks, -(result.main.percent if result.main else 0.0), result.person.id)
+    return (not result.answered, -_height(result), result.person.id)
+
+
+def _height(result: Result) -> float:
+    """By what patients are ordered: the main risk, or the finding of a model with one; several have no order."""
+    if result.main:
+        return result.main.percent
+    return result.findings[0].percent if len(result.findings) == 1 else 0.0
 
 
 def _live(item: Mapping[str, Any]) -> bool:

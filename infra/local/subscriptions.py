@@ -1,4 +1,4 @@
-"""The Subscriptions by which the twin's EHR tells of admissions and of outpatients, in R4 and in backport form."""
+"""The Subscriptions by which the twin's EHR tells what happened, in R4 and in backport form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from fhir_adapter.codes import Json
 from fhir_adapter.subscriptions import Dialect, Wanted, subscription
 
-__all__ = ["ADMISSIONS", "FEEDS", "OUTPATIENTS", "Feed", "rest_hook", "topic_based"]
+__all__ = [
+    "ADMISSIONS",
+    "FEEDS",
+    "MODELS",
+    "OUTPATIENTS",
+    "STUDIES",
+    "THYROID_TESTS",
+    "Feed",
+    "rest_hook",
+    "topic_based",
+]
 
 # sekmet's own topic: an Encounter moved to in-progress.
 ENCOUNTER_START = "http://sekmet.dev/fhir/SubscriptionTopic/encounter-start"
@@ -21,15 +31,21 @@ class Feed:
     ----------
     name : str
         In the tenant's record and in the endpoint's path.
+    title : str
+        What it tells of, in words.
     criteria : str
         ``Type?parameters``.
     models : tuple of str
         Which answer.
+    result : {"RiskAssessment", "DiagnosticReport"}
+        What each of their answers is, one resource an answer.
     """
 
     name: str
+    title: str
     criteria: str
     models: tuple[str, ...]
+    result: str = "RiskAssessment"
 
     @property
     def id(self) -> str:
@@ -37,12 +53,32 @@ class Feed:
         return f"bedside-{self.name}"
 
 
-ADMISSIONS = Feed("admissions", "Encounter?class=IMP", ("whas500",))
+ADMISSIONS = Feed("admissions", "admissions", "Encounter?class=IMP", ("whas500",))
 # Follow-up consultations of whatever clinic: which of the models applies to a patient, the models find out.
 OUTPATIENTS = Feed(
-    "outpatients", "Encounter?class=AMB&type=http://snomed.info/sct|281036007", ("pbc", "mgus2", "nafld")
+    "outpatients",
+    "visits of outpatients",
+    "Encounter?class=AMB&type=http://snomed.info/sct|281036007",
+    ("pbc", "mgus2", "nafld"),
 )
-FEEDS = (ADMISSIONS, OUTPATIENTS)
+# What the archive has of the kinds that a model is for; which of them it is, the models find out.
+STUDIES = Feed(
+    "studies",
+    "electrocardiograms and chest films",
+    "ImagingStudy?status=available&modality=ECG,CR",
+    ("ecg", "cxr-pneumonia-paediatric"),
+    "DiagnosticReport",
+)
+# Only final ones: drafts, such as those that Bedside writes, are nobody's values.
+THYROID_TESTS = Feed(
+    "thyroid-tests",
+    "thyroid tests",
+    "DiagnosticReport?status=final&code=http://loinc.org|90224-7",
+    ("thyroid",),
+    "DiagnosticReport",
+)
+FEEDS = (ADMISSIONS, OUTPATIENTS, STUDIES, THYROID_TESTS)
+MODELS = tuple(name for feed in FEEDS for name in feed.models)
 
 
 def rest_hook(feed: Feed, endpoint: str, secret: str) -> Json:

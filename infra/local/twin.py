@@ -1,10 +1,11 @@
-"""A hospital and its cloud on one machine.
+r"""A hospital and its cloud on one machine.
 
 ::
 
-    SekmetEhr --rest-hook--> Gateway -> receiver -> SQS (moto) -> QueuePoller -> survival worker --FHIR--> SekmetEhr
-        ^                                                                                              |
-        +------------------------------------- Pages (read only) <-------------------------------------+
+    SekmetEhr --rest-hook--> Gateway -> receiver --> SQS (moto) -> QueuePoller -> survival worker ---FHIR--> SekmetEhr
+        ^                                       \--> SQS (moto) -> QueuePoller -> diagnosis worker --FHIR-->    |
+        |                                                                 Pacs <--DICOMweb--/                  |
+        +------------------------------------ Pages (read only) <----------------------------------------------+
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ from typing import Any, Literal, Self, cast
 
 import httpx
 
-from infra.local.aws import LEDGER_TABLE, REGION, LocalAws
-from infra.local.deadletters import DeadLetter, put_back, read_dead_letters
+from fhir_adapter.dicomweb import WebImageStore
+from infra.local.aws import REGION, LocalAws
+from infra.local.deadletters import DeadLetter
 from infra.local.ehr import Ehr, SekmetEhr
-from infra.local.emulator import EmulatedFunction
-from infra.local.functions import LOG, InProcessFunction, LambdaFunction
+from infra.local.errors import TwinError
+from infra.local.functions import LOG, LambdaFunction
 from infra.local.gateway import Gateway
+from infra.local.pacs import Pacs, open_pacs
 from infra.local.pages import Pages
-from infra.local.poller import QueuePoller
+from infra.local.poller import BATCH_SIZE, QueuePoller
+from infra.local.queues import Queues, ended_events
 from infra.local.server import ThreadedServer, bind
 from infra.local.subscriptions import ADMISSIONS, FEEDS, Feed, rest_hook, topic_based
+from infra.local.tenant import TENANT, description
+from infra.local.workers import DIAGNOSIS_BATCH_SIZE, start_functions
 
-TENANT = "twin"
-RECEIVER = "functions.receiver.app.handler"
-WORKER = "functions.survival.app.handler"
+__all__ = ["TENANT", "Twin", "TwinError"]
+
 JSON = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
-
-
-class TwinError(RuntimeError):
-    """Something in the twin did not do what it should; says what."""
 
 
 class Twin:
@@ -46,16 +47,18 @@ class Twin:
     Parameters
     ----------
     data_dir : Path
-        Where the EHR keeps its data (``ehr/``) and the functions their log (``functions.log``). The cloud
-        side forgets everything at the end.
+        Where the EHR keeps its data (``ehr/``), the image archive its own (``pacs/``) and the functions their log
+        (``functions.log``). The cloud side forgets everything at the end.
     page_port, gateway_port, ehr_port : int, optional
         Ports on 127.0.0.1; free ones by default.
     lambda_emulator : bool
         Run the functions in AWS's own runtime emulator instead of in this process.
     ehr : Ehr, optional
         Another FHIR server instead of sekmet.
-    receiver, worker : LambdaFunction, optional
+    receiver, worker, diagnosis : LambdaFunction, optional
         Other functions instead of Bedside's; started and stopped here.
+    archive : callable, optional
+        Makes another image archive than the one that can run here, from its folder and the token it must accept.
     audit : {"log", "ehr"}
         Where AuditEvents go. In the EHR they add to its data with every read, repeated events included.
     visibility_timeout : int
@@ -73,6 +76,8 @@ class Twin:
         ehr: Ehr | None = None,
         receiver: LambdaFunction | None = None,
         worker: LambdaFunction | None = None,
+        diagnosis: LambdaFunction | None = None,
+        archive: Callable[[Path, str | None], Pacs] | None = None,
         audit: Literal["log", "ehr"] = "log",
         visibility_timeout: int = 60,
     ) -> None:
@@ -83,14 +88,17 @@ class Twin:
         self._ports = (page_port, gateway_port)
         self._emulated = lambda_emulator
         self._audit = audit
-        self._given = (receiver, worker)
+        self._given = (receiver, worker, diagnosis)
+        self._open_archive = archive or _archive
         self._stack = ExitStack()
         self.environment: dict[str, str] = {}
         self.gateway_url = ""
         self.page_url = ""
         self.fhir: httpx.Client
         self.gateway: Gateway
-        self.poller: QueuePoller
+        self.pacs: Pacs
+        self.images: WebImageStore
+        self.pollers: tuple[QueuePoller, ...] = ()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -112,37 +120,40 @@ class Twin:
         self.aws.start()
         stack.callback(self.aws.stop)
         self.environment = self.aws.environment()
-        receiver, worker = self._functions(stack)
+        receiver, worker, diagnosis = start_functions(self._given, self.aws, stack, emulated=self._emulated)
         self.gateway = Gateway(receiver.invoke)
         self.gateway_url = _serve(self.gateway.app, gateway_port, stack)
         self.ehr.start()
         stack.callback(self.ehr.stop)
+        self.images = self._images(stack)
         self.aws.put_tenant(TENANT, self._tenant())
         self.fhir = stack.enter_context(self._client())
-        self.page_url = _serve(Pages(stack.enter_context(self._client())).app, page_port, stack)
-        self._sqs = self.aws.client("sqs")
-        stack.callback(self._sqs.close)
-        self._dynamodb = self.aws.client("dynamodb")
+        self.page_url = _serve(Pages(stack.enter_context(self._client()), self.images).app, page_port, stack)
+        sqs, self._dynamodb = self.aws.client("sqs"), self.aws.client("dynamodb")
+        stack.callback(sqs.close)
         stack.callback(self._dynamodb.close)
-        self.poller = QueuePoller(self.aws.client("sqs"), self.aws.queue_url, worker, REGION)
-        stack.callback(self.poller.stop)
-        self.poller.start()
+        self._queues = Queues(sqs, self.aws.queues)
+        self.pollers = tuple(
+            QueuePoller(self.aws.client("sqs"), queue.url, function, REGION, most)
+            for queue, function, most in (
+                (self.aws.events, worker, BATCH_SIZE),
+                (self.aws.diagnosis, diagnosis, DIAGNOSIS_BATCH_SIZE),
+            )
+        )
+        for poller in self.pollers:
+            stack.callback(poller.stop)
+        for poller in self.pollers:
+            poller.start()
 
-    def _functions(self, stack: ExitStack) -> tuple[LambdaFunction, LambdaFunction]:
-        receiver, worker = self._given
-        functions = (receiver or self._function(RECEIVER), worker or self._function(WORKER))
-        for function in functions:
-            stack.callback(function.stop)
-            try:
-                function.start()
-            except Exception as error:  # the edge: initialising a function runs any code
-                raise TwinError(f"a function did not start: {type(error).__name__}: {error}") from error
-        return functions
-
-    def _function(self, handler: str) -> LambdaFunction:
-        if self._emulated:
-            return EmulatedFunction(handler, self.environment)
-        return InProcessFunction(handler, self.environment)
+    def _images(self, stack: ExitStack) -> WebImageStore:
+        """Start the image archive; one token opens it and the EHR, since a tenant has one."""
+        self.pacs = self._open_archive(self.data_dir / "pacs", self.ehr.token or None)
+        try:
+            self.pacs.start()
+        except (RuntimeError, TimeoutError) as error:
+            raise TwinError(f"the image archive did not start: {error}") from error
+        stack.callback(self.pacs.stop)
+        return stack.enter_context(WebImageStore(self.pacs.root, self.pacs.token))
 
     def _client(self) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.ehr.token}", **JSON}
@@ -150,23 +161,7 @@ class Twin:
 
     def _tenant(self) -> dict[str, object]:
         """What the functions may know of this hospital."""
-        return {
-            "name": TENANT,
-            "fhir_base": self.ehr.base_url,
-            "auth": {"type": "bearer", "token": self.ehr.token},
-            "organization": "Bedside twin",
-            "allow_private": True,
-            "audit": self._audit,
-            "subscriptions": {
-                feed.name: {
-                    "secret": self._secrets[feed.name],
-                    "criteria": feed.criteria,
-                    "reference": f"Subscription/{feed.id}",
-                    "models": list(feed.models),
-                }
-                for feed in FEEDS
-            },
-        }
+        return description(self.ehr.base_url, self.pacs.root, self.ehr.token, self._secrets, self._audit)
 
     @property
     def secret(self) -> str:
@@ -247,27 +242,19 @@ class Twin:
 
     def ledger(self) -> list[dict[str, Any]]:
         """Return how every event ended, one item each, as plain values."""
-        from boto3.dynamodb.types import TypeDeserializer
-
-        plain = TypeDeserializer()
-        items: list[dict[str, Any]] = []
-        for page in self._dynamodb.get_paginator("scan").paginate(TableName=LEDGER_TABLE):
-            items += [{name: plain.deserialize(value) for name, value in item.items()} for item in page["Items"]]
-        return [item for item in items if str(item["pk"]).startswith("event#")]
+        return ended_events(self._dynamodb)
 
     def dead_letters(self) -> list[DeadLetter]:
         """Return the dead letters; they stay where they are."""
-        letters = read_dead_letters(self._sqs, self.aws.dead_letter_queue_url)
-        put_back(self._sqs, self.aws.dead_letter_queue_url, letters)
-        return letters
+        return self._queues.dead_letters()
 
     def waiting(self) -> int:
         """Return the number of events queued or being handled."""
-        return self._count(self.aws.queue_url)
+        return self._queues.waiting()
 
     def dead_letter_count(self) -> int:
         """Return the number of dead letters."""
-        return self._count(self.aws.dead_letter_queue_url)
+        return self._queues.dead_letter_count()
 
     def drain(self, timeout: float = 60.0, expected: int = 0, watch: Callable[[], None] | None = None) -> bool:
         """Wait until every event is answered.
@@ -296,10 +283,9 @@ class Twin:
                 watch()
             time.sleep(0.25)
 
-    def _count(self, queue_url: str) -> int:
-        names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
-        found = self._sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
-        return sum(int(found.get(name, 0)) for name in names)
+
+def _archive(folder: Path, token: str | None) -> Pacs:
+    return open_pacs(folder, token=token)
 
 
 def _serve(app: Any, port: int | None, stack: ExitStack) -> str:

@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from infra.packaging.bytecode import BuildError, compile_all, find_python, local_target
+
+__all__ = ["Artefact", "BuildError", "build", "compile_all", "find_python", "local_target"]
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-TASK_ROOT = "/var/task"
 LIMIT_BYTES = 250 * 1024 * 1024
 
 # Amazon Linux 2023 has glibc 2.34; wheels for it or an older one run there.
@@ -57,10 +58,6 @@ UNUSED_SUFFIXES = (".c", ".h", ".lib", ".pxd", ".pyi", ".pyx")
 UNUSED_METADATA = ("INSTALLER", "RECORD", "REQUESTED", "WHEEL", "direct_url.json", "top_level.txt", "sboms")
 # The AWS services that the functions call; botocore carries descriptions of all of them.
 SERVICES = ("dynamodb", "secretsmanager", "sqs", "sts")
-
-
-class BuildError(Exception):
-    """The artefact cannot be built; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +144,10 @@ def strip(out: Path) -> None:
     """Remove what no function uses."""
     for name in UNUSED:
         _remove(out / name)
+    for path in (out / "fhir" / "resources").glob("*.py"):
+        # the models of FHIR R5; what we write is checked with those of R4B, in a folder of their own
+        if path.name != "__init__.py":
+            _remove(path)
     for folder in (out / "botocore" / "data", out / "boto3" / "data"):
         for service in sorted(folder.iterdir()) if folder.is_dir() else []:
             if service.is_dir() and service.name not in SERVICES:
@@ -189,74 +190,6 @@ def functions_of(folder: Path) -> dict[str, str]:
         if named:
             found[named[1]] = contract.parents[2].name
     return found
-
-
-def compile_all(out: Path, python_version: str) -> str | None:
-    """Make byte code with a Python of the wanted version.
-
-    Returns
-    -------
-    str or None
-        Its full version, or None when none was found.
-    """
-    found = find_python(python_version)
-    if found is None:
-        return None
-    python, version = found
-    command = [python, "-I", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
-    command += ["-s", str(out), "-p", TASK_ROOT, str(out)]
-    if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode != 0:  # noqa: S603 - our own words
-        raise BuildError(f"{python} could not compile every module of {out}")
-    return version
-
-
-def local_target() -> tuple[str, str]:
-    """Return this machine's architecture in Lambda's words, and this Python's version such as ``3.12``.
-
-    Raises
-    ------
-    BuildError
-        Lambda has no such architecture.
-    """
-    machine = platform.machine().lower()
-    arch = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}.get(machine)
-    if arch is None:
-        raise BuildError(f"Lambda does not run on {machine}")
-    return arch, f"{sys.version_info[0]}.{sys.version_info[1]}"
-
-
-def find_python(version: str) -> tuple[str, str] | None:
-    """Return a Python of a version such as ``3.12`` and its full version, or None.
-
-    Tried in turn: this one, the one that ``PYTHON312`` names, ``python3.12`` on the PATH, and pyenv's.
-    """
-    for candidate in _candidates(version):
-        try:
-            answer = subprocess.run(  # noqa: S603 - a Python of this machine
-                [candidate, "-I", "-c", "import platform; print(platform.python_version())"],
-                capture_output=True,
-                text=True,
-                timeout=30,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        full = answer.stdout.strip()
-        if answer.returncode == 0 and full.split(".")[:2] == version.split("."):
-            return candidate, full
-    return None
-
-
-def _candidates(version: str) -> Iterator[str]:
-    if f"{sys.version_info[0]}.{sys.version_info[1]}" == version:
-        yield sys.executable
-    named = os.environ.get(f"PYTHON{version.replace('.', '')}")
-    if named:
-        yield named
-    yield f"python{version}"
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    for folder in sorted(pyenv.glob(f"{version}.*"), reverse=True):
-        yield str(folder / "bin" / "python")
 
 
 def _remove(path: Path) -> None:

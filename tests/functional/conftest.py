@@ -50,41 +50,48 @@ def namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Bedside")
 
 
+ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "TENANT_SECRET_PREFIX": "bedside/tenants/",
+    "IDEMPOTENCY_TABLE": "idempotency",
+    "LEDGER_TABLE": "ledger",
+    "MAX_RECEIVE_COUNT": "3",
+}
+
+
+def created(tenant: dict[str, Any]) -> Cloud:
+    """Make what the functions use, and the secret of one tenant, where boto3 talks to moto."""
+    sqs = boto3.client("sqs")
+    queue_url = sqs.create_queue(QueueName="events")["QueueUrl"]
+    dead_letter_url = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    dynamodb = boto3.resource("dynamodb")
+    for table, key in (("idempotency", "id"), ("ledger", "pk")):
+        dynamodb.create_table(
+            TableName=table,
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    boto3.client("secretsmanager").create_secret(Name="bedside/tenants/general", SecretString=json.dumps(tenant))
+    return Cloud(sqs, dynamodb.Table("ledger"), queue_url, dead_letter_url)
+
+
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    for name, value in {
-        "AWS_DEFAULT_REGION": "eu-central-1",
-        "AWS_REGION": "eu-central-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "TENANT_SECRET_PREFIX": "bedside/tenants/",
-        "IDEMPOTENCY_TABLE": "idempotency",
-        "LEDGER_TABLE": "ledger",
-        "MAX_RECEIVE_COUNT": "3",
-    }.items():
+    for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         # Powertools keeps providers and values across tests
         parameters.clear_caches()
         monkeypatch.setattr(parameters.base, "DEFAULT_PROVIDERS", {})
-        sqs = boto3.client("sqs")
-        queue_url = sqs.create_queue(QueueName="events")["QueueUrl"]
-        dead_letter_url = sqs.create_queue(QueueName="dead")["QueueUrl"]
-        monkeypatch.setenv("EVENT_QUEUE_URL", queue_url)
-        monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", dead_letter_url)
-        dynamodb = boto3.resource("dynamodb")
-        for table, key in (("idempotency", "id"), ("ledger", "pk")):
-            dynamodb.create_table(
-                TableName=table,
-                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
-        boto3.client("secretsmanager").create_secret(
-            Name="bedside/tenants/general", SecretString=json.dumps(tenant_json())
-        )
-        yield Cloud(sqs, dynamodb.Table("ledger"), queue_url, dead_letter_url)
+        made = created(tenant_json())
+        monkeypatch.setenv("EVENT_QUEUE_URL", made.queue_url)
+        monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", made.dead_letter_url)
+        yield made
 
 
 @pytest.fixture

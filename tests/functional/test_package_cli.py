@@ -26,10 +26,11 @@ from functions.serving.package import load_package
 from functions.serving.signing import SIGNATURE, Publishers, verify_package
 from infra.cli import package
 from infra.cli.package.words import WAVEFORM
-from tests.onnx_bytes import image_model
+from tests.onnx_bytes import finding_model, image_model, score_model
 from tests.samples import admission
 
 WHAS500 = Path("functions/survival/packages/whas500")
+IMAGES = image_model(28, 28)
 KEY, OTHER = new_key("ES384"), new_key("ES384")
 
 Command = Callable[..., tuple[int, str, str]]
@@ -270,7 +271,7 @@ def test_example_studies_are_accepted_or_refused_with_the_reason(told: Any, tmp_
         (studies / "first" / name).write_bytes(to_file(dataset))
     (studies / "first" / "d.dcm").write_bytes(b"not DICOM")
     (studies / "notes.txt").write_text("passed over")
-    found = told("check", film(told, tmp_path, 28), "--example", studies)["examples"]
+    found = told("check", film(told, tmp_path), "--example", studies)["examples"]
     assert [(item["where"], item["answer"]) for item in found["each"]] == [
         ("first/a.dcm", "accepted"),
         ("first/b", "modality"),
@@ -280,6 +281,16 @@ def test_example_studies_are_accepted_or_refused_with_the_reason(told: Any, tmp_
     assert "a tensor of 1 x 28 x 28" in found["each"][0]["detail"]
     assert "DX" in found["each"][1]["detail"] and "ages 18 to 110" in found["each"][2]["detail"]
     assert "CANARY" not in json.dumps(found)
+
+
+def test_examples_do_not_hide_what_is_wrong_with_the_contract(told: Any, tmp_path: Path) -> None:
+    folder = film(told, tmp_path)
+    rewrite(folder, "views: [PA]", "views: PA")
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "a.dcm").write_bytes(to_file(chest_film()))
+    found = told("check", folder, "--example", tmp_path / "studies")
+    assert {"inputs", "unfinished"} <= rules(found)
+    assert "nobody was asked: images: views must be a list" in details(found, "example", "warnings")
 
 
 def test_example_recordings_are_accepted_or_refused_with_the_reason(told: Any, tmp_path: Path) -> None:
@@ -378,13 +389,13 @@ def test_the_inputs_of_a_new_diagnosis_model_come_from_its_graph(told: Any, tmp_
 def test_what_the_contract_says_of_the_graph_is_true_or_refused(
     told: Any, tmp_path: Path, old: str, new: str, rule: str, named: str
 ) -> None:
-    rewrite(film(told, tmp_path, 28), old, new)
+    rewrite(film(told, tmp_path), old, new)
     assert named in details(told("check", tmp_path / "film"), rule)
 
 
-def film(told: Any, tmp_path: Path, side: int) -> Path:
+def film(told: Any, tmp_path: Path, model: bytes = IMAGES) -> Path:
     """A package for chest films, as far as DICOM goes."""
-    (tmp_path / "model.onnx").write_bytes(image_model(side, side))
+    (tmp_path / "model.onnx").write_bytes(model)
     told("new", "film", "--kind", "diagnosis", "--from", tmp_path / "model.onnx", "--to", tmp_path)
     folder = tmp_path / "film"
     rewrite(folder, 'sop_classes: ["TODO"]', 'sop_classes: ["1.2.840.10008.5.1.4.1.1.1.1"]')
@@ -410,9 +421,103 @@ def film(told: Any, tmp_path: Path, side: int) -> Path:
 def test_a_declared_picture_fits_the_graph_or_is_refused(
     told: Any, tmp_path: Path, old: str, new: str, named: str
 ) -> None:
-    rewrite(film(told, tmp_path, 28), old, new)
+    rewrite(film(told, tmp_path), old, new)
     found = details(told("check", tmp_path / "film"), "inputs")
     assert named in found if named else found == ""
+
+
+def finds(told: Any, tmp_path: Path) -> Path:
+    """A package that a person has filled in."""
+    folder = film(told, tmp_path, finding_model(28, 28))
+    path = folder / "model.yaml"
+    text = path.read_text(encoding="utf-8").replace("- name: TODO", "- name: shadow", 1)
+    last = text.index("  - name: TODO")
+    text = text[:last] + text[text.index("# What the result is about") :]
+    path.write_text(text.replace("TODO", "said"), encoding="utf-8")
+    (folder / "card.md").write_text("# film\n", encoding="utf-8")
+    return folder
+
+
+MEASURES = "measurements:\n  - {name: m, display: M, system: s, code: c, unit: beats, output: map}\n\nfindings:"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule", "named"),
+    [
+        ("modalities: [DX]", "modalities: [XR]", "modality", "'XR' is not a modality of DICOM, so no image has it"),
+        ("findings:", MEASURES, "unit", "measurements 'm': 'beats' is not a unit of UCUM"),
+    ],
+)
+def test_a_wrong_modality_and_a_wrong_unit_are_refused_by_name(
+    told: Any, tmp_path: Path, key: Path, trust: Path, target: Path, old: str, new: str, rule: str, named: str
+) -> None:
+    folder = finds(told, tmp_path)
+    assert told("check", folder)["refused"] == []
+    rewrite(folder, old, new)
+    for action, *more in (
+        ("check", "--trust", trust),
+        ("sign", "--key", key, "--trust", trust),
+        ("add", "--to", target, "--trust", trust, "--unsigned-ok"),
+    ):
+        found = told(action, folder, *more)
+        assert rules(found) == {rule}
+        assert named in details(found, rule)
+    assert list(target.iterdir()) == []
+
+
+def test_scores_that_nobody_makes_probabilities_of_are_refused_with_what_to_do(told: Any, tmp_path: Path) -> None:
+    folder = finds(told, tmp_path)
+    rewrite(folder, "range: [0, 1]", "range: [-1024, -1]")
+    found = told("check", folder)
+    assert rules(found) == {"trial"}
+    assert "probability gives no number in [0, 1]" in details(found, "trial")
+    assert "`activation: sigmoid`" in details(found, "trial")
+    rewrite(folder, "activation: none", "activation: sigmoid")
+    assert told("check", folder)["refused"] == []
+
+
+def test_the_model_answers_about_the_example_studies_that_it_may_look_at(told: Any, tmp_path: Path) -> None:
+    folder = finds(told, tmp_path)
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "a.dcm").write_bytes(to_file(chest_film()))
+    (found,) = told("check", folder, "--example", tmp_path / "studies")["examples"]["each"]
+    assert found["answer"] == "accepted"
+    assert re.match(r"shadow 0\.\d{4}, from a tensor of 1 x 28 x 28", found["detail"])
+    assert found["values"]["shadow"] == pytest.approx(float(found["detail"][7:13]), abs=1e-4)
+    rewrite(folder, "range: [0, 1]", "range: [-1, 9]")
+    (found,) = told("check", folder, "--example", tmp_path / "studies")["examples"]["each"]
+    assert found["answer"] == "not-computable"
+    assert "It was given a tensor" in found["detail"]
+
+
+def test_every_column_of_a_row_of_scores_is_a_finding_to_name_or_take_out(told: Any, tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(score_model(3))
+    told("new", "scores", "--kind", "diagnosis", "--from", model, "--to", tmp_path)
+    contract = yaml.safe_load((tmp_path / "scores" / "model.yaml").read_text())
+    assert [(item["output"], item["index"]) for item in contract["findings"]] == [("scores", at) for at in range(3)]
+    assert {item["activation"] for item in contract["findings"]} == {"none"}
+    assert (contract["focus"], contract["index_time"]) == ("DiagnosticReport", "DiagnosticReport.effective")
+    assert "findings[2].code" in details(told("check", tmp_path / "scores"), "unfinished")
+
+
+def test_findings_that_a_script_wrote_are_taken_as_they_are(told: Any, command: Command, tmp_path: Path) -> None:
+    model, findings = tmp_path / "model.onnx", tmp_path / "findings.yaml"
+    model.write_bytes(score_model(3))
+    written = [{"name": "mass", "display": "Mäss: of lung", "output": "scores", "index": 2, "threshold": 0.25}]
+    findings.write_text(yaml.safe_dump(written, allow_unicode=True), encoding="utf-8")
+    told("new", "scores", "--kind", "diagnosis", "--from", model, "--findings", findings, "--to", tmp_path)
+    assert yaml.safe_load((tmp_path / "scores" / "model.yaml").read_text(encoding="utf-8"))["findings"] == written
+    for kind, content, named in (
+        ("survival", "[]", "not survival"),
+        ("diagnosis", "name: mass", "not a list of findings"),
+        ("diagnosis", "[", "cannot be read as YAML"),
+    ):
+        findings.write_text(content)
+        status, out, err = command("new", "more", "--kind", kind, "--findings", findings, "--to", tmp_path)
+        assert (status, out) == (1, "")
+        assert named in err and "findings" in err
+    assert not (tmp_path / "more").exists()
 
 
 def test_what_cannot_be_new_is_told(command: Command, tmp_path: Path) -> None:
@@ -474,6 +579,39 @@ def test_a_key_that_cannot_sign_is_told(command: Command, folder: Path, key: Pat
         key.chmod(0o644)
         assert "chmod 600" in command("sign", folder, "--key", key)[2]
     assert not (folder / SIGNATURE).exists()
+
+
+# ---- trust ----
+
+
+def test_trusting_a_key_takes_its_public_half_and_keeps_the_others(told: Any, tmp_path: Path, key: Path) -> None:
+    publishers = tmp_path / "publishers.json"
+    found = told("trust", key, "--trust", publishers)
+    assert f"{KEY['kid']} is trusted" in details(found, "key", "passed")
+    assert json.loads(publishers.read_text()) == public_set([KEY])
+    printed = tmp_path / "printed.json"
+    printed.write_text(json.dumps({"place": "x", "signing": {}, "jwks": public_set([OTHER, KEY])}))
+    found = told("trust", printed, "--trust", publishers)
+    assert "was trusted already" in details(found, "key", "passed")
+    assert json.loads(publishers.read_text()) == public_set([KEY, OTHER])
+
+
+def test_what_cannot_be_trusted_is_told_and_changes_nothing(command: Command, tmp_path: Path, trust: Path) -> None:
+    before = trust.read_bytes()
+    rsa, text, twin = tmp_path / "rsa.json", tmp_path / "text.json", tmp_path / "twin.json"
+    rsa.write_text(json.dumps(public_set([new_key("RS384")])))
+    text.write_text("CANARY")
+    twin.write_text(json.dumps({**public_set([OTHER])["keys"][0], "kid": KEY["kid"]}))
+    for file, named in (
+        (tmp_path / "none.json", "cannot be read"),
+        (rsa, "is not one of ES384"),
+        (text, "text.json is not a set of public keys"),
+        (twin, "share the kid"),
+    ):
+        status, out, err = command("trust", file, "--trust", trust)
+        assert (status, out) == (1, "")
+        assert named in err and "CANARY" not in err
+    assert trust.read_bytes() == before
 
 
 # ---- add ----

@@ -20,10 +20,9 @@ from functions.serving.package import Model
 from functions.serving.worker import Outcome, answer_event
 from infra.local.pacs import FolderPacs, Pacs
 from tests import dicoms
-from tests.diagnoses import PACKAGES, SERIES, STUDY, child, film, package, study, tenant_json
+from tests.diagnoses import PACKAGES, SERIES, STUDY, child, film, package, recorded_patient, study, tenant_json
 from tests.fakes import BASE
 from tests.orthanc import orthanc
-from tests.samples import patient
 from tests.strict_ehr import StrictEhr
 
 
@@ -78,7 +77,7 @@ def test_a_film_from_the_archive_and_back(pacs: Pacs, tmp_path: Path) -> None:
 
 def test_an_electrocardiogram_from_the_archive(pacs: Pacs) -> None:
     ward = Ward(pacs, load_models(PACKAGES)["ecg"])
-    ward.ehr.put(patient())
+    ward.ehr.put(recorded_patient())
     data = dicoms.ECG.read_bytes()
     uid = read_header(data).path.study
     ward.store.store([data]).require_all()

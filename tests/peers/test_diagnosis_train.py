@@ -159,9 +159,9 @@ class TestLaboratory:
         """The fit to all rows: that this penalty and this kind are chosen is shown by the whole training."""
         require_peer("rdata", "rdata")
         require_peer("scikit-learn", "sklearn")
-        from functions.diagnosis.data.errors import DataAbsent
         from functions.diagnosis.data.thyroid import load_thyroid
         from functions.diagnosis.evaluate.nested import Resampling, choose, fit
+        from functions.offline.errors import DataAbsent
 
         try:
             people = load_thyroid()

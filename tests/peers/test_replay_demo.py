@@ -119,6 +119,24 @@ def test_the_command_reproduces_a_score(twin: Twin, client: FhirClient, tmp_path
     assert "404" in capsys.readouterr().err
 
 
+@pytest.mark.conformance("H04")
+@pytest.mark.parametrize("model", ["cxr-pneumonia-paediatric", "ecg", "thyroid"])
+def test_the_command_reproduces_every_diagnosis_from_values_and_from_files(
+    twin: Twin, client: FhirClient, tmp_path: Path, capsys: Any, model: str
+) -> None:
+    made = list(client.search("Provenance", {"_tag": f"{MODEL_TAG}|{model}", "_count": "100"}))
+    diagnoses = [item for item in made if any("DiagnosticReport/" in one["reference"] for one in item["target"])]
+    assert diagnoses
+    tenants = tmp_path / "tenants.json"
+    tenants.write_text(json.dumps([twin._tenant()]))
+    where = ["--tenant", TENANT, "--tenants", str(tenants)]
+    for provenance in diagnoses:
+        status = main(["replay", f"Provenance/{provenance['id']}", *where, "--json"])
+        said = json.loads(capsys.readouterr().out)
+        assert (status, said["verdict"], said["differences"]) == (0, "reproduced", []), said
+        assert said["compared"] > 4
+
+
 @pytest.mark.conformance("H07", "G11")
 def test_provenance_and_card_are_found_from_the_result(twin: Twin, client: FhirClient) -> None:
     predictions, _ = provenances(client)

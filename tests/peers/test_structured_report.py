@@ -204,6 +204,7 @@ def test_a_report_and_a_picture_of_one_result_are_two_series() -> None:
 def test_a_repeat_is_the_same_object_byte_for_byte(make: Any) -> None:
     once, again = make(bundled("CT_small.dcm")), make(bundled("CT_small.dcm"))
     assert to_file(once) == to_file(again) == to_file(once)
+    assert to_file(once)[:132] == bytes(128) + b"DICM", "nothing hides before the object (PS3.10, 7.5)"
     other = make(bundled("CT_small.dcm"), key="result-2")
     assert other.SOPInstanceUID != once.SOPInstanceUID
     assert other.SeriesInstanceUID != once.SeriesInstanceUID

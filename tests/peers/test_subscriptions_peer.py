@@ -18,7 +18,7 @@ from fhir_adapter.subscriptions import Dialect, Subscriptions, wanted_of
 from fhir_adapter.tenants import Tenant
 from infra.cli import reconcile
 from infra.local.bundles import patient_bundle
-from infra.local.subscriptions import ENCOUNTER_START
+from infra.local.subscriptions import ENCOUNTER_START, FEEDS
 from tests.peering import require_peer
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def test_what_we_write_becomes_active_and_works(twin: Twin, fhir: FhirClient, to
 def run_reconcile(twin: Twin, file: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     arguments = argparse.Namespace(tenant="twin", since=None, tenants=file, json=True)
     assert reconcile.run(arguments) == 0
-    admissions, outpatients = json.loads(capsys.readouterr().out)["reports"]
-    assert (outpatients["subscription"], outpatients["swept"]) == ("outpatients", 0)
+    admissions, *others = json.loads(capsys.readouterr().out)["reports"]
+    assert {(other["subscription"], other["swept"]) for other in others} == {(feed.name, 0) for feed in FEEDS[1:]}
     return dict(admissions)
 
 

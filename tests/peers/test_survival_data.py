@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from functions.offline.rpackage import cache_folder, data_files, variable_of
+from functions.offline.rtables import r_table
 from functions.survival.data import DATASETS, FloatArray, SurvivalTable
-from functions.survival.data.rsurvival import VARIABLE, cache_folder, data_files
-from functions.survival.data.rtables import r_table
 from tests.peering import require_peer
 from tests.rsurvival import require_r_survival
 
@@ -18,7 +18,8 @@ OF_R = ("pbc", "pbcseq", "mgus2", "nafld", "rotterdam")
 OF_SKSURV = ("whas500", "flchain", "gbsg2", "aids", "veteran")
 
 
-source_table = cache(r_table)
+VARIABLE = variable_of("survival")
+source_table = cache(partial(r_table, "survival"))
 
 
 @cache
@@ -181,25 +182,25 @@ def test_veteran_has_four_kinds_of_cells() -> None:
 @pytest.mark.peer("r-cran-survival")
 def test_a_named_folder_gives_what_the_package_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require_r_survival()
-    files = data_files()
+    files = data_files("survival")
     folder = tmp_path / "survival" / "data"
     folder.mkdir(parents=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    expected = r_table("pbc").numbers("bili")
+    expected = r_table("survival", "pbc").numbers("bili")
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    assert data_files() == files
-    np.testing.assert_array_equal(r_table("pbc").numbers("bili"), expected)
+    assert data_files("survival") == files
+    np.testing.assert_array_equal(r_table("survival", "pbc").numbers("bili"), expected)
 
 
 @pytest.mark.peer("r-cran-survival")
 def test_a_package_is_read_alike_with_and_without_dpkg(monkeypatch: pytest.MonkeyPatch) -> None:
     require_r_survival()
-    packages = sorted(cache_folder().glob("r-cran-survival_*.deb"))
+    packages = sorted(cache_folder("survival").glob("r-cran-survival_*.deb"))
     if not packages:
         pytest.skip("the data come from an installed R here, not from a .deb")
     monkeypatch.setenv(VARIABLE, str(packages[-1]))
-    files = data_files()
-    monkeypatch.setattr("functions.survival.data.rsurvival.shutil.which", lambda _name: None)
+    files = data_files("survival")
+    monkeypatch.setattr("functions.offline.rpackage.shutil.which", lambda _name: None)
     data_files.__globals__["_read"].cache_clear()
-    assert data_files() == files
+    assert data_files("survival") == files

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from functions.survival.data import RDataAbsent
-from functions.survival.data.rsurvival import VARIABLE
-from functions.survival.data.rtables import RTable, r_table
+from functions.offline.errors import DataAbsent
+from functions.offline.rpackage import variable_of
+from functions.offline.rtables import RTable, r_table
 from tests.peering import require_peer
 
 pytestmark = pytest.mark.peer("rdata")
@@ -73,7 +73,7 @@ def check(table: Any) -> None:
     np.testing.assert_array_equal(table.numbers("count"), [1.0, np.nan, 3.0])
     np.testing.assert_array_equal(table.numbers("level"), [0.25, np.nan, -1.5])
     assert table.texts("kind") == ["f", "m", "m"]
-    with pytest.raises(RDataAbsent, match="no column 'other'"):
+    with pytest.raises(DataAbsent, match="no column 'other'"):
         table.numbers("other")
 
 
@@ -81,18 +81,18 @@ def check(table: Any) -> None:
 def test_a_lazy_load_database(packing: str, frame: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = serialised(frame)
     write_lazy(tmp_path / "data", PACKED[packing](content), len(content))
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
-    check(r_table("toy"))
-    with pytest.raises(RDataAbsent, match="no table 'pbc'"):
-        r_table("pbc")
+    monkeypatch.setenv(variable_of("survival"), str(tmp_path))
+    check(r_table("survival", "toy"))
+    with pytest.raises(DataAbsent, match="no table 'pbc'"):
+        r_table("survival", "pbc")
 
 
 def test_an_object_of_another_length_is_refused(frame: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = serialised(frame)
     write_lazy(tmp_path / "data", zlib.compress(content), len(content) + 1)
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
-    with pytest.raises(RDataAbsent, match="damaged"):
-        r_table("toy")
+    monkeypatch.setenv(variable_of("survival"), str(tmp_path))
+    with pytest.raises(DataAbsent, match="damaged"):
+        r_table("survival", "toy")
 
 
 def test_files_of_the_package_sources(frame: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,8 +102,8 @@ def test_files_of_the_package_sources(frame: Any, tmp_path: Path, monkeypatch: p
     (tmp_path / "data").mkdir()
     write_rda(tmp_path / "data" / "first.rda", {"unrelated": frame})
     write_rda(tmp_path / "data" / "several.rda", {"unrelated": frame, "toy": frame}, compression="xz")
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
-    check(r_table("toy"))
+    monkeypatch.setenv(variable_of("survival"), str(tmp_path))
+    check(r_table("survival", "toy"))
 
 
 def test_an_unknown_label_is_empty() -> None:
@@ -111,5 +111,5 @@ def test_an_unknown_label_is_empty() -> None:
     import pandas as pd
 
     labels = {"factor": pd.Categorical(["f", None, "m"]), "text": pd.array(["f", None, "m"], dtype="string")}
-    table = RTable("toy", pd.DataFrame(labels))
+    table = RTable("toys", "toy", pd.DataFrame(labels))
     assert table.texts("factor") == table.texts("text") == ["f", "", "m"]

@@ -23,7 +23,7 @@ from infra.local.gateway import Gateway
 from infra.local.outpatients import draw_outpatients
 from infra.local.poller import QueuePoller
 from infra.local.server import ThreadedServer, bind
-from infra.local.subscriptions import OUTPATIENTS
+from infra.local.subscriptions import MODELS, OUTPATIENTS
 from tests.peering import require_peer
 
 if TYPE_CHECKING:
@@ -183,19 +183,24 @@ def test_dead_letters_are_listed_with_their_cause_and_sent_back(
     twin: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sqs = twin.aws.client("sqs")
-    sqs.send_message(QueueUrl=twin.aws.queue_url, MessageBody="not an event")
-    until(lambda: twin.dead_letter_count() == 1)
+    for queue in twin.aws.queues:
+        sqs.send_message(QueueUrl=queue.url, MessageBody="not an event")
+    until(lambda: twin.dead_letter_count() == 2)
+    assert [left(sqs, queue.dead_letter_url) for queue in twin.aws.queues] == [1, 1]
     for name, value in twin.environment.items():
         monkeypatch.setenv(name, value)
     listed = command(capsys, list=True)
-    (letter,) = listed["dead_letters"]
+    causes = [letter["cause"] for letter in listed["dead_letters"]]
     assert listed["redriven"] == 0
-    assert letter["cause"]
-    assert twin.dead_letter_count() == 1
-    assert command(capsys, list=False)["redriven"] == 1
-    until(lambda: twin.dead_letter_count() == 1)  # it is still not an event
-    assert [again.cause for again in twin.dead_letters()] == [letter["cause"]]
-    sqs.purge_queue(QueueUrl=twin.aws.dead_letter_queue_url)
+    assert len(causes) == 2
+    assert all(causes)
+    assert twin.dead_letter_count() == 2
+    assert command(capsys, list=False)["redriven"] == 2
+    until(lambda: twin.dead_letter_count() == 2)  # they are still no events
+    assert [left(sqs, queue.dead_letter_url) for queue in twin.aws.queues] == [1, 1]
+    assert [again.cause for again in twin.dead_letters()] == causes
+    for queue in twin.aws.queues:
+        sqs.purge_queue(QueueUrl=queue.dead_letter_url)
     sqs.close()
 
 
@@ -315,7 +320,7 @@ def test_the_poller_keeps_what_was_not_handled(
     for number in range(3):
         sqs.send_message(QueueUrl=url, MessageBody=str(number), MessageAttributes=attributes)
     function = Scripted(answer)
-    poller = QueuePoller(twin.aws.client("sqs"), url, function, "eu-central-1")
+    poller = QueuePoller(twin.aws.client("sqs"), url, function, "eu-central-1", batch_size=3)
     assert poller.poll_once() == 3
     poller.stop()
     assert left(sqs, url) == remaining
@@ -405,12 +410,15 @@ def test_a_competing_event_is_told_apart_in_the_record(twin: Twin, outpatients: 
     assert {f"competing-risk-{day}d" for day in days} | {"competing-incidence-curve", "survival-curve"} <= codes
 
 
-@pytest.mark.parametrize("model", ["whas500", "pbc", "mgus2", "nafld"])
-@pytest.mark.parametrize("what", ["card", "report"])
-def test_every_model_s_card_and_report_can_be_opened(page: httpx.Client, model: str, what: str) -> None:
-    response = page.get(f"/models/{model}/{what}")
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_s_card_and_what_is_linked_can_be_opened(page: httpx.Client, model: str) -> None:
+    response = page.get(f"/models/{model}/card")
     assert response.status_code == 200
     assert len(response.text) > 1000
+    linked = f'href="/models/{model}/report"' in page.get("/nothing").text
+    report = page.get(f"/models/{model}/report")
+    assert report.status_code == (200 if linked else 404)
+    assert linked or model == "ecg", "the maker of ecg evaluated it, and no report of ours is there"
 
 
 @pytest.mark.parametrize(
@@ -418,6 +426,10 @@ def test_every_model_s_card_and_report_can_be_opened(page: httpx.Client, model: 
     [
         "/models/nobody/card",
         "/models/..%2Fwhas500/card",
+        "/models/*/card",
+        "/studies/nobody/film.png",
+        "/studies/..%2f..%2fetc/film.png",
+        "/reports/nobody/picture.png",
         "/patients/nobody",
         "/patients/..%2f..%2fetc",
         "/patients/a'b",

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_adapter.evidence import evidence_of
-from infra.local.answers import Result, Risk, abstention_of, prediction_of
+from fhir_adapter.prediction import Abstention, AbstentionReason, Contribution, Diagnosis
+from infra.local.answers import Result, Risk, abstention_of, diagnosis_of, prediction_of
 from infra.local.chart import Curve
+from infra.local.diagnoses import Finding, Measured
+from tests.unit import test_evidence_diagnosis as diagnosed
 from tests.unit.test_evidence import ABSTENTION, COMPETING, MODEL, PREDICTION, PROGRESSION, context, resources
 
 PEOPLE = {"Patient/p1": {"name": [{"given": ["Ada"], "family": "Test"}], "gender": "female", "birthDate": "1950-06-15"}}
@@ -50,3 +53,42 @@ def test_an_abstention_says_why() -> None:
     assert (result.risks, result.main) == ((), None)
     assert result.reason == "A required measurement is missing"
     assert result.detail == "Not on record: heart rate."
+
+
+def diagnosis(answer: Diagnosis, **changes: Any) -> Result:
+    found = diagnosed.written(answer, **changes)
+    own = {f"Observation/{item['id']}": item for item in diagnosed.of(found, "Observation")}
+    (report,) = diagnosed.of(found, "DiagnosticReport")
+    return diagnosis_of(report, "film", own, PEOPLE)[1]
+
+
+def test_a_diagnosis_comes_back_with_its_operating_points_and_what_drove_it() -> None:
+    moved = (Contribution("opacity", "Opacity", "0.7", 1.25), Contribution("age", "Age", "3 years", 0.0))
+    result = diagnosis(Diagnosis((diagnosed.PNEUMONIA, diagnosed.NORMAL), (), moved, "pneumonia"))
+    assert result.findings == (
+        Finding("Pneumonia", 62.0, 50.0, "Probability of pneumonia", False, ("Opacity 0.7 raises the score (+1.25)",)),
+        Finding("Normal film", 38.0, 50.0, "Probability of normal film"),
+    )
+    assert [item.name for item in result.stated] == ["Pneumonia"]
+    assert (result.title, result.study, result.answered) == ("Film reader", "s1", True)
+    assert result.report == result.resources[0].removeprefix("DiagnosticReport/")
+    assert (result.risks, result.main, result.notes) == ((), None, ("for tests only",))
+    assert "ImagingStudy/s1/_history/2" in result.basis
+    assert (result.person.name, result.person.age) == ("Ada Test", 75)
+
+
+def test_measurements_come_back_with_code_and_unit_and_shares_are_told_apart() -> None:
+    result = diagnosis(Diagnosis((diagnosed.SHARE,), (diagnosed.QT,)), images=(diagnosed.STRIP,))
+    assert result.measurements == (Measured("Q-T interval", "8634-8", 388.0, "ms"),)
+    (finding,) = result.findings
+    assert (finding.share, finding.stated, finding.drivers) == (True, False, ())
+    assert result.stated == ()
+
+
+def test_a_refused_image_says_why_and_which_study_it_was() -> None:
+    refused = Abstention(AbstentionReason.OUTSIDE_POPULATION, "The model is for ages 1 to 6.")
+    (observation,) = diagnosed.of(diagnosed.written(refused), "Observation")
+    _, result = abstention_of(observation, "film", PEOPLE)
+    assert (result.answered, result.study, result.report) == (False, "s1", "")
+    assert result.reason == "Outside the population the model was made for"
+    assert result.detail == "The model is for ages 1 to 6."

@@ -1,19 +1,13 @@
-"""Training data: what is left out, what is refused, and an R package read without R."""
+"""Training data: what is left out, and what is refused."""
 
 from __future__ import annotations
 
-import io
-import lzma
-import struct
-import tarfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from functions.diagnosis.data import DATASETS, DataAbsent, Labelled
-from functions.diagnosis.data import rpackage as reader
 from functions.diagnosis.data.pneumonia import VARIABLE, load_pneumonia, splits_of
 
 
@@ -90,75 +84,3 @@ def test_every_data_set_says_what_it_cannot_speak_for() -> None:
         assert dataset.limits
         assert dataset.caveats
         assert dataset.licence
-
-
-def deb(path: Path, files: dict[str, bytes], compression: str = "xz") -> Path:
-    """A Debian package of these files (deb(5))."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    packed = lzma.compress(buffer.getvalue()) if compression == "xz" else zlib.compress(buffer.getvalue(), wbits=31)
-    out = b"!<arch>\n"
-    for name, body in (("debian-binary", b"2.0\n"), (f"data.tar.{compression}", packed)):
-        out += f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(body):<10}`\n".encode() + body + b"\n" * (len(body) % 2)
-    path.write_bytes(out)
-    return path
-
-
-DATA = "./usr/lib/R/site-library/mclust/data/"
-
-
-@pytest.mark.parametrize("compression", ["xz", "gz"])
-def test_data_of_a_package_are_read_without_unpacking_it(tmp_path: Path, compression: str) -> None:
-    files = {f"{DATA}Rdata.rdb": b"values", f"{DATA}Rdata.rdx": b"index", "./usr/bin/Rdata.rdb": b"another"}
-    found = reader._read("mclust", deb(tmp_path / "p.deb", files, compression))
-    assert dict(found) == {"Rdata.rdb": b"values", "Rdata.rdx": b"index"}
-
-
-def test_an_installed_package_is_read(tmp_path: Path) -> None:
-    (tmp_path / "mclust" / "data").mkdir(parents=True)
-    for name in ("Rdata.rdb", "Rdata.rdx"):
-        (tmp_path / "mclust" / "data" / name).write_bytes(name.encode())
-    for place in (tmp_path, tmp_path / "mclust", tmp_path / "mclust" / "data"):
-        assert reader._read("mclust", place)["Rdata.rdx"] == b"Rdata.rdx"
-
-
-def test_what_is_no_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for content in (b"text", b"!<arch>\n" + b"data.tar.xz".ljust(48) + b"4         `\n" + b"abcd"):
-        path = tmp_path / "p.deb"
-        path.write_bytes(content)
-        with pytest.raises(DataAbsent, match="Debian package"):
-            reader._read("mclust", path)
-    with pytest.raises(DataAbsent, match="does not hold"):
-        reader._read("mclust", deb(tmp_path / "q.deb", {f"{DATA}Rdata.rdb": b"values"}))
-    monkeypatch.setenv(reader.variable_of("mclust"), str(tmp_path))
-    with pytest.raises(DataAbsent, match="does not hold"):
-        reader.r_table("mclust", "thyroid")
-
-
-def test_without_apt_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "LIBRARIES", ())
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.delenv("BEDSIDE_R_MCLUST", raising=False)
-    with pytest.raises(DataAbsent, match="BEDSIDE_R_MCLUST"):
-        reader.r_table("mclust", "thyroid")
-
-
-@pytest.mark.parametrize("kind", [b"", b"Z", b"2", b"0"])
-def test_an_object_of_a_lazy_load_database_is_inflated(kind: bytes) -> None:
-    import bz2
-
-    raw = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20}]
-    packed = {
-        b"": zlib.compress(b"object"),
-        b"Z": lzma.compress(b"object", format=lzma.FORMAT_RAW, filters=raw),
-        b"2": bz2.compress(b"object"),
-        b"0": b"object",
-    }[kind]
-    assert reader._inflated(struct.pack(">I", 6) + kind + packed) == b"object"
-    with pytest.raises(DataAbsent, match="damaged"):
-        reader._inflated(struct.pack(">I", 7) + kind + packed)

@@ -21,7 +21,7 @@ from functions.diagnosis.ecg import (
     read,
 )
 from functions.diagnosis.ecg.beats import local_maxima, prominences
-from functions.diagnosis.ecg.signal import high_pass
+from functions.diagnosis.ecg.signal import _filtered, boxcar, high_pass
 
 RATE = 500
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -92,6 +92,25 @@ def test_filter_takes_wander_and_leaves_beats() -> None:
     assert np.abs(high_pass(np.sin(2 * np.pi * 0.05 * t) + 3.0, RATE))[1000:4000].max() < 0.02
     fast = np.sin(2 * np.pi * 10 * t)
     np.testing.assert_allclose(high_pass(fast, RATE)[1000:4000], fast[1000:4000], atol=0.01)
+
+
+@pytest.mark.parametrize("size", [2, 63, 64, 65, 1000])
+def test_the_filter_in_blocks_is_the_filter_sample_by_sample(size: int) -> None:
+    signal, b, a = np.random.default_rng(size).normal(5.0, 1.0, size), (0.9, -1.8, 0.9), (-1.9, 0.91)
+    one, two, expected = -b[0] * signal[0], b[2] * signal[0], []
+    for x in signal:
+        expected.append(b[0] * x + one)
+        one, two = b[1] * x - a[0] * expected[-1] + two, b[2] * x - a[1] * expected[-1]
+    np.testing.assert_allclose(_filtered(signal, b, a), expected, atol=1e-11)
+
+
+@pytest.mark.parametrize("width", [2, 3, 8])
+def test_moving_average(width: int) -> None:
+    signal = np.random.default_rng(0).normal(size=50)
+    np.testing.assert_allclose(
+        boxcar(signal, width), np.convolve(signal, np.full(width, 1 / width), mode="same"), atol=1e-13
+    )
+    assert boxcar(np.ones(4), 9).tolist() == pytest.approx([4 / 9] * 4), "wider than the signal"
 
 
 def test_summits_and_their_prominences() -> None:

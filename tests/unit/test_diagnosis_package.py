@@ -131,7 +131,7 @@ def test_signatures_are_demanded_where_the_deployment_says_so(tmp_path: Path, mo
     with pytest.raises(ConfigurationError, match="true or false"):
         signing.demanded()
     monkeypatch.setenv("REQUIRE_SIGNED_PACKAGES", "true")
-    monkeypatch.setattr(signing, "PUBLISHERS", tmp_path / "publishers.json")
+    monkeypatch.setattr(signing.publishers, "PUBLISHERS", tmp_path / "publishers.json")
     with pytest.raises(ConfigurationError, match="trusts nobody"):
         signing.demanded()
     package(tmp_path / "packages")

@@ -81,6 +81,7 @@ def test_pixels_are_a_view_of_the_file() -> None:
     assert found.PixelData.obj is data
 
 
+@pytest.mark.conformance("I06")
 def test_the_preamble_may_be_anything() -> None:
     data = file_of(image())
     assert read_dicom(b"MZ" + bytes(range(126)) + data[128:]) == read_dicom(data)
@@ -122,6 +123,7 @@ def test_a_class_that_the_meta_information_does_not_name() -> None:
         read_dicom(meta + DX.encode()[:-1] + b"2" + rest)
 
 
+@pytest.mark.conformance("I06")
 @pytest.mark.parametrize(
     ("attributes", "error", "words"),
     [
@@ -191,6 +193,7 @@ def test_a_sequence_of_more_items_than_memory_has_room_for(stated: bool) -> None
         read_dicom(with_meta(body), Limits(elements=1000))
 
 
+@pytest.mark.conformance("I06")
 def test_more_elements_than_there_may_be() -> None:
     body = b"".join(element(0x0009 + 2 * (n >> 16), n & 0xFFFF, b"US", b"\0\0") for n in range(0x1000, 0x6000))
     assert read_dicom(with_meta(body))
@@ -203,6 +206,7 @@ def deflated(body: bytes) -> bytes:
     return with_meta(squeeze.compress(body) + squeeze.flush(), DeflatedExplicitVRLittleEndian)
 
 
+@pytest.mark.conformance("I06")
 def test_a_deflated_file_does_not_explode() -> None:
     """204 kB that would become 200 MB, in a process of its own: neither Python nor zlib may take the memory."""
     bomb = deflated(element(0x7FE0, 0x10, b"OW", bytes(200 * 1024 * 1024)))

@@ -10,12 +10,13 @@ import boto3
 import numpy as np
 import pytest
 from moto import mock_aws
+from pydicom.dataset import Dataset
 
-from fhir_adapter.dicomfile import read_dicom
+from fhir_adapter.dicomfile import DicomDamaged, quietly, read_dicom
 from fhir_adapter.dicomweb import DirectoryImageStore
 from fhir_adapter.imaging_study import GateState, StudyCounts
 from fhir_adapter.pixels import PixelSpec
-from fhir_adapter.prediction import Saliency
+from fhir_adapter.prediction import Abstention, Saliency
 from fhir_adapter.structured_report import SC_SERIES, SR_SERIES
 from fhir_adapter.tenants import Tenant
 from functions.serving.errors import StudyNotReady
@@ -24,9 +25,11 @@ from functions.serving.imaging.choosing import MOST_CANDIDATES, Chosen, candidat
 from functions.serving.imaging.overlay import LONGEST_SIDE, overlay
 from functions.serving.imaging.states import TableStudies, key_of_study
 from functions.serving.imaging.waiting import Look, look_at
+from functions.serving.imaging.whose import Whose
 from functions.serving.package import load_package
 from tests import dicoms
 from tests.diagnoses import SERIES, STUDY, film, package, plain_study, tenant_json
+from tests.samples import patient
 
 NOW = datetime(2026, 1, 10, 9, tzinfo=UTC)
 
@@ -170,3 +173,117 @@ def test_states_in_dynamodb_name_no_study(monkeypatch: pytest.MonkeyPatch) -> No
         (item,) = table.scan()["Items"]
         assert STUDY not in str(item)
         assert item["expires"] > 0
+
+
+# -- whose it is --
+
+MRN = "urn:oid:1.2.3.4"
+
+
+def of(**more: Any) -> Whose:
+    systems = more.pop("systems", {})
+    return Whose(patient(birthDate="2022-06-15", gender="male", **more), systems)
+
+
+def said(**attributes: Any) -> Any:
+    # pydicom warns of values that files have all the same
+    with quietly():
+        return read_dicom(film(1, **attributes))
+
+
+def issued(by: str) -> Any:
+    qualifier = Dataset()
+    qualifier.UniversalEntityID, qualifier.UniversalEntityIDType = by, "ISO"
+    return [qualifier]
+
+
+def also(identifier: str, issuer: str) -> Any:
+    item = Dataset()
+    item.PatientID, item.IssuerOfPatientID, item.TypeOfPatientID = identifier, issuer, "TEXT"
+    return [item]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "wrong"),
+    [
+        ({}, ""),
+        ({"PatientBirthDate": "20220615"}, ""),
+        ({"PatientBirthDate": "2022.06.15"}, ""),
+        ({"PatientBirthDate": "", "PatientSex": ""}, ""),
+        ({"PatientBirthDate": "00000000", "PatientSex": "O"}, ""),
+        ({"PatientBirthDate": "20220616"}, "birth date"),
+        ({"PatientSex": "F"}, "sex"),
+        ({"PatientBirthDate": "19500615", "PatientSex": "F"}, "birth date and sex"),
+    ],
+)
+def test_birth_date_and_sex_must_not_contradict_where_both_sides_tell_them(
+    attributes: dict[str, Any], wrong: str
+) -> None:
+    assert of().contradicted(said(**attributes)) == wrong
+    assert Whose({"resourceType": "Patient", "gender": "unknown"}, {}).contradicted(said(**attributes)) == ""
+
+
+def test_a_birth_date_known_in_part_is_compared_in_part() -> None:
+    for known in ("2022", "2022-06"):
+        whose = Whose({"resourceType": "Patient", "birthDate": known}, {})
+        assert whose.contradicted(said(PatientBirthDate="20220615")) == ""
+        assert whose.contradicted(said(PatientBirthDate="20210615")) == "birth date"
+
+
+@pytest.mark.parametrize(
+    ("systems", "identifiers", "attributes", "wrong"),
+    [
+        # hospitals number as they like: where nothing says whose number it is, nothing follows from it
+        ({}, {MRN: "1"}, {}, ""),
+        ({}, {MRN: "1"}, {"IssuerOfPatientID": "Radiology"}, ""),
+        # the file names the system itself
+        ({}, {MRN: "4711"}, {"IssuerOfPatientID": "1.2.3.4"}, ""),
+        ({}, {MRN: "1"}, {"IssuerOfPatientID": "1.2.3.4"}, "Patient ID"),
+        ({}, {MRN: "1"}, {"IssuerOfPatientID": MRN}, "Patient ID"),
+        ({}, {"http://h.test/mrn": "1"}, {"IssuerOfPatientID": "http://h.test/mrn"}, "Patient ID"),
+        ({}, {MRN: "1"}, {"IssuerOfPatientIDQualifiersSequence": issued("1.2.3.4")}, "Patient ID"),
+        ({}, {MRN: "1"}, {"IssuerOfPatientID": "1.2.3.5"}, ""),
+        # the tenant names it
+        ({"": MRN}, {MRN: "4711", "urn:x": "9"}, {}, ""),
+        ({"": MRN}, {MRN: "1"}, {}, "Patient ID"),
+        ({"": MRN}, {"urn:x": "4711"}, {}, "Patient ID"),
+        ({"": MRN}, {}, {}, "Patient ID"),
+        ({"": MRN}, {MRN: "4711"}, {"PatientID": ""}, "Patient ID"),
+        ({"": MRN}, {MRN: "1"}, {"IssuerOfPatientID": "Elsewhere"}, ""),
+        ({"Radiology": MRN}, {MRN: "4711"}, {"IssuerOfPatientID": "Radiology"}, ""),
+        ({"Radiology": MRN}, {MRN: "1"}, {"IssuerOfPatientID": "Radiology"}, "Patient ID"),
+        ({"Radiology": MRN}, {MRN: "1"}, {}, ""),
+        ({"Radiology": MRN}, {MRN: "1"}, {"OtherPatientIDsSequence": also("1", "Radiology")}, ""),
+        ({"Radiology": MRN}, {MRN: "1"}, {"OtherPatientIDsSequence": also("2", "Radiology")}, "Patient ID"),
+    ],
+)
+def test_a_patient_id_counts_where_its_system_is_known(
+    systems: dict[str, str], identifiers: dict[str, str], attributes: dict[str, Any], wrong: str
+) -> None:
+    told = [{"system": system, "value": value} for system, value in identifiers.items()]
+    assert of(systems=systems, identifier=told).contradicted(said(**attributes)) == wrong
+
+
+def test_a_study_with_one_file_of_another_patient_is_not_read(store: DirectoryImageStore, tmp_path: Path) -> None:
+    store.store([film(1), film(2, PatientBirthDate="19500101")])
+    contract = load_package(package(tmp_path / "packages")).diagnosis
+    assert contract is not None
+    found = choose(candidates(plain_study(), contract, store), contract, store, of())
+    assert isinstance(found.seen, Abstention)
+    assert found.seen.reason == "patient-mismatch"
+    assert found.seen.detail.startswith("1 of 2 images or recordings are not read.")
+    assert "birth date" in found.seen.detail
+    assert (found.dataset, len(found.looked_at)) == (None, 2)
+    assert not any(value in found.seen.detail for value in ("1950", "2022", "4711", dicoms.SECRET))
+
+
+def test_what_is_no_attribute_of_a_patient_is_damage() -> None:
+    dataset = said()
+    dataset.add_new("OtherPatientIDsSequence", "LO", "x")
+    with pytest.raises(DicomDamaged, match="patient"):
+        of().contradicted(dataset)
+
+
+def test_an_answer_depends_on_the_systems_that_a_tenant_names() -> None:
+    assert of().fingerprint == ""
+    assert of(systems={"": MRN}).fingerprint != of(systems={"": "urn:x"}).fingerprint

@@ -404,3 +404,25 @@ def test_bytes_that_big_endian_swapped() -> None:
     dataset.PixelData = pixels.reshape(-1, 2)[:, ::-1].tobytes()
     dataset["PixelData"].VR = "OW"
     assert np.array_equal(decoded(dataset), pixels)
+
+
+def test_a_jpeg_ls_codestream_without_its_end_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CharLS decodes past a missing end for many seconds before it finds that there is nothing."""
+    import jpeg_ls
+
+    given: list[bytes] = []
+    decode = jpeg_ls.decode_pixel_data
+
+    def seen(data: bytes) -> Any:
+        given.append(bytes(data))
+        return decode(data)
+
+    monkeypatch.setattr(jpeg_ls, "decode_pixel_data", seen)
+    pixels = smooth()
+    whole = jls(pixels)
+    for stream in (whole, whole + b"\0\0"):
+        assert np.array_equal(decoded(encapsulated([stream], uid.JPEGLSLossless, image(pixels))), pixels)
+    for stream in (whole[:-2], whole[:-2] + b"\0\0", whole[:-1], whole[: len(whole) // 2], whole[:-1] + b"\xda"):
+        with pytest.raises(DicomDamaged, match="no end"):
+            decoded(encapsulated([stream], uid.JPEGLSLossless, image(pixels)))
+    assert len(given) == 2

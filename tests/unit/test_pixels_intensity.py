@@ -160,6 +160,14 @@ def test_percentiles_where_the_file_has_no_window() -> None:
         shown(image(pixels), PixelSpec(fallback=None))
 
 
+def test_the_contract_may_want_percentiles_whatever_the_file_says() -> None:
+    dataset = image(VALUES, WindowCenter=100, WindowWidth=10, VOILUTSequence=[lut(0, [1, 2, 3])])
+    found = shown(dataset, PixelSpec(window="percentiles", fallback=(0, 100), range=(-1, 1)))
+    assert found.source == "percentile"
+    assert found.window == pytest.approx((VALUES.min(), VALUES.max()))
+    assert (found.tensor.min(), found.tensor.max()) == pytest.approx((-1, 1))
+
+
 def test_a_flat_picture_has_no_window_and_no_infinity() -> None:
     for value in (0, 7):
         found = shown(image(np.full((8, 8), value, np.uint16))).tensor
@@ -256,3 +264,31 @@ def test_resizing_first_or_last_is_the_same() -> None:
     large = shown(dataset).tensor
     other = resize(lambda first, last: large[:, first:last], 1, (300, 200), (32, 32), "bilinear")
     assert np.abs(small - other).max() < 1e-5
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("width", [1000, 1001.5])
+def test_what_unused_bits_hold_does_not_count(signed: bool, width: float) -> None:
+    """Rows with and without them take different ways through the same values, in a window of whole numbers or not."""
+    values = np.random.default_rng(3).integers(0, 4096, (200, 1500), dtype=np.uint16)
+    dirty = values.copy()
+    dirty[::2] |= 0x7000
+    tensors = [
+        shown(
+            image(
+                pixels,
+                BitsStored=12,
+                HighBit=11,
+                PixelRepresentation=int(signed),
+                WindowCenter=1000,
+                WindowWidth=width,
+                PixelPaddingValue=5,
+            ),
+            PixelSpec(size=(20, 150), filter="area"),
+        ).tensor
+        for pixels in (values, dirty)
+    ]
+    assert np.array_equal(*tensors)
+    meant = np.where(values >= 2048, values.astype(int) - 4096, values) if signed else values.astype(int)
+    expected = np.where(meant == 5, 0, window_of(meant, 1000, width))
+    assert np.allclose(tensors[0][0], expected.reshape(20, 10, 150, 10).mean(axis=(1, 3)), atol=1e-5)

@@ -40,6 +40,7 @@ def test_a_contract_in_full() -> None:
     assert PixelSpec.of({"size": 64, "intensity": "raw"}).size == (64, 64)
     assert PixelSpec.of({"size": "native", "intensity": "modality", "clip": [-1000, 1000]}).size is None
     assert PixelSpec.of({"size": 64, "intensity": "voi", "window": "file"}).window is None
+    assert PixelSpec.of({"size": 64, "intensity": "voi", "window": "percentiles"}).window == "percentiles"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,9 @@ def test_a_contract_in_full() -> None:
         ({"filter": "nearest"}, "filter must be one of"),
         ({"intensity": "hounsfield"}, "intensity must be one of"),
         ({"window": {"center": 40}}, "window"),
+        ({"window": "auto"}, "window: must have center and width, or be file or percentiles"),
+        ({"window": "percentiles", "fallback": "refuse"}, "window percentiles needs fallback"),
+        ({"window": "percentiles", "intensity": "raw"}, "window belongs"),
         ({"window": {"center": 40, "width": 0}}, "window"),
         ({"window": {"center": 40, "width": 4}, "intensity": "raw"}, "window belongs"),
         ({"clip": [0, 1]}, "clip belongs"),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from functions.offline.report.tables import Table
 from functions.survival.data import WHAS500
-from functions.survival.report.model_tables import Table
 from functions.survival.report.notes import choice_note, served_note, subgroup_note
 from functions.survival.report.words import (
     Words,

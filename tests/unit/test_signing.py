@@ -16,7 +16,8 @@ from joserfc.util import urlsafe_b64encode
 from fhir_adapter.errors import ConfigurationError
 from fhir_adapter.keys import SigningKey, new_key, public_set, signing_key
 from functions.serving.errors import ModelRefused
-from functions.serving.signing import SIGNATURE, TYPE, Publishers, digests, sign_package, verify_package
+from functions.serving.signing import SIGNATURE, Publishers, digests, sign_package, verify_package
+from functions.serving.signing.manifest import TYPE
 
 WHAS500 = Path("functions/survival/packages/whas500")
 OURS, THEIRS = new_key("ES384"), new_key("ES384")

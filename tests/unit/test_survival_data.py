@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import bz2
 import io
 import json
 import lzma
+import struct
 import subprocess
 import tarfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,9 @@ import numpy as np
 import pytest
 
 from fhir_adapter.units import is_unit
-from functions.survival.data import DATASETS, PBC, Column, RDataAbsent, SurvivalTable
-from functions.survival.data import rsurvival as package
+from functions.offline import rpackage as package
+from functions.offline import rtables
+from functions.survival.data import DATASETS, PBC, Column, DataAbsent, SurvivalTable
 from functions.survival.data.columns import age_groups, loinc, sex_and_age, snomed, table_of
 from infra.cli import data as command
 
@@ -135,11 +139,11 @@ def test_a_person_of_unknown_sex_is_in_neither_group() -> None:
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without R, without the package and without apt or dpkg."""
-    for name in (package.VARIABLE, "R_HOME"):
+    for name in (VARIABLE, "R_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(package, "INSTALLED", ())
-    monkeypatch.setattr("functions.survival.data.rsurvival.shutil.which", lambda _name: None)
+    monkeypatch.setattr(package, "LIBRARIES", ())
+    monkeypatch.setattr("functions.offline.rpackage.shutil.which", lambda _name: None)
     return tmp_path
 
 
@@ -164,37 +168,38 @@ def deb(path: Path, files: dict[str, bytes], kind: str = "xz") -> None:
     path.write_bytes(content)
 
 
+VARIABLE = package.variable_of("survival")
 PLACE = "./usr/lib/R/library/survival/data"
 
 
 def test_a_package_is_read_from_the_cache(nowhere: Path) -> None:
-    package.cache_folder().mkdir(parents=True)
+    package.cache_folder("survival").mkdir(parents=True)
     files = {f"{PLACE}/Rdata.rdb": b"base", f"{PLACE}/Rdata.rdx": b"index", "./usr/share/doc/Rdata.rdb.txt": b"no"}
-    deb(package.cache_folder() / "r-cran-survival_3.5-3-1_amd64.deb", files)
-    assert package.data_files() == {"Rdata.rdb": b"base", "Rdata.rdx": b"index"}
+    deb(package.cache_folder("survival") / "r-cran-survival_3.5-3-1_amd64.deb", files)
+    assert package.data_files("survival") == {"Rdata.rdb": b"base", "Rdata.rdx": b"index"}
 
 
 def test_only_the_data_folder_of_a_package_is_read(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deb(nowhere / "some.deb", {"./../../Rdata.rdb": b"outside", "./usr/lib/R/library/survival/R/Rdata.rdb": b"code"})
-    monkeypatch.setenv(package.VARIABLE, str(nowhere / "some.deb"))
-    with pytest.raises(RDataAbsent, match="no data of the R package survival"):
-        package.data_files()
+    monkeypatch.setenv(VARIABLE, str(nowhere / "some.deb"))
+    with pytest.raises(DataAbsent, match="no data of the R package survival"):
+        package.data_files("survival")
     assert sorted(path.name for path in nowhere.iterdir()) == ["some.deb"]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a package", b"!<arch>\nshort"])
 def test_what_is_no_package_is_refused_by_name(nowhere: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     (nowhere / "odd.deb").write_bytes(content)
-    monkeypatch.setenv(package.VARIABLE, str(nowhere / "odd.deb"))
-    with pytest.raises(RDataAbsent, match=r"odd\.deb .*BEDSIDE_R_SURVIVAL"):
-        package.data_files()
+    monkeypatch.setenv(VARIABLE, str(nowhere / "odd.deb"))
+    with pytest.raises(DataAbsent, match=r"odd\.deb .*BEDSIDE_R_SURVIVAL"):
+        package.data_files("survival")
 
 
 def test_a_compression_that_needs_dpkg_says_so(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deb(nowhere / "new.deb", {f"{PLACE}/Rdata.rdb": b"base"}, kind="zst")
-    monkeypatch.setenv(package.VARIABLE, str(nowhere / "new.deb"))
-    with pytest.raises(RDataAbsent, match="not a Debian package that can be read"):
-        package.data_files()
+    monkeypatch.setenv(VARIABLE, str(nowhere / "new.deb"))
+    with pytest.raises(DataAbsent, match="not a Debian package that can be read"):
+        package.data_files("survival")
 
 
 @pytest.mark.parametrize("inner", ["", "data", "survival/data", "usr/lib/R/library/survival/data"])
@@ -205,20 +210,20 @@ def test_a_named_folder_may_be_the_package_or_hold_it(
     folder.mkdir(parents=True)
     (folder / "pbc.rda").write_bytes(b"data")
     (folder / "README").write_bytes(b"no data")
-    monkeypatch.setenv(package.VARIABLE, str(nowhere / "named"))
-    assert package.data_files() == {"pbc.rda": b"data"}
+    monkeypatch.setenv(VARIABLE, str(nowhere / "named"))
+    assert package.data_files("survival") == {"pbc.rda": b"data"}
 
 
 def test_an_installed_r_is_used_before_anything_is_fetched(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (nowhere / "library" / "survival" / "data").mkdir(parents=True)
     (nowhere / "library" / "survival" / "data" / "Rdata.rdb").write_bytes(b"base")
     monkeypatch.setenv("R_HOME", str(nowhere))
-    assert package.data_files() == {"Rdata.rdb": b"base"}
+    assert package.data_files("survival") == {"Rdata.rdb": b"base"}
 
 
 def test_without_apt_it_says_what_to_do(nowhere: Path) -> None:
-    with pytest.raises(RDataAbsent, match=r"no apt: install R .*BEDSIDE_R_SURVIVAL .*r-cran-survival \.deb"):
-        package.data_files()
+    with pytest.raises(DataAbsent, match=r"no apt: install R .*BEDSIDE_R_SURVIVAL .*r-cran-survival \.deb"):
+        package.data_files("survival")
 
 
 def test_what_apt_fetches_goes_into_the_cache(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,22 +234,36 @@ def test_what_apt_fetches_goes_into_the_cache(nowhere: Path, monkeypatch: pytest
         deb(Path(more["cwd"]) / "r-cran-survival_9_all.deb", {f"{PLACE}/Rdata.rdb": b"base"})
         return subprocess.CompletedProcess(arguments, 0)
 
-    monkeypatch.setattr("functions.survival.data.rsurvival.shutil.which", lambda name: name if "apt" in name else None)
-    monkeypatch.setattr("functions.survival.data.rsurvival.subprocess.run", apt)
-    assert package.data_files() == {"Rdata.rdb": b"base"}
-    assert package.data_files() == {"Rdata.rdb": b"base"}
+    monkeypatch.setattr("functions.offline.rpackage.shutil.which", lambda name: name if "apt" in name else None)
+    monkeypatch.setattr("functions.offline.rpackage.subprocess.run", apt)
+    assert package.data_files("survival") == {"Rdata.rdb": b"base"}
+    assert package.data_files("survival") == {"Rdata.rdb": b"base"}
     assert asked == [["apt-get", "download", "r-cran-survival"]], "fetched once"
-    assert [path.name for path in package.cache_folder().iterdir()] == ["r-cran-survival_9_all.deb"]
+    assert [path.name for path in package.cache_folder("survival").iterdir()] == ["r-cran-survival_9_all.deb"]
 
 
 def test_when_apt_fails_its_last_line_is_told(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def apt(arguments: list[str], **_more: Any) -> subprocess.CompletedProcess[bytes]:
         raise subprocess.CalledProcessError(100, arguments, stderr=b"E: first\nE: Unable to locate package\n")
 
-    monkeypatch.setattr("functions.survival.data.rsurvival.shutil.which", lambda name: name if "apt" in name else None)
-    monkeypatch.setattr("functions.survival.data.rsurvival.subprocess.run", apt)
-    with pytest.raises(RDataAbsent, match=r"Unable to locate package\): run `apt-get update`"):
-        package.data_files()
+    monkeypatch.setattr("functions.offline.rpackage.shutil.which", lambda name: name if "apt" in name else None)
+    monkeypatch.setattr("functions.offline.rpackage.subprocess.run", apt)
+    with pytest.raises(DataAbsent, match=r"Unable to locate package\): run `apt-get update`"):
+        package.data_files("survival")
+
+
+@pytest.mark.parametrize("kind", [b"", b"Z", b"2", b"0"])
+def test_an_object_of_a_lazy_load_database_is_inflated(kind: bytes) -> None:
+    raw = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20}]
+    packed = {
+        b"": zlib.compress(b"object"),
+        b"Z": lzma.compress(b"object", format=lzma.FORMAT_RAW, filters=raw),
+        b"2": bz2.compress(b"object"),
+        b"0": b"object",
+    }[kind]
+    assert rtables._inflated(struct.pack(">I", 6) + kind + packed) == b"object"
+    with pytest.raises(DataAbsent, match="damaged"):
+        rtables._inflated(struct.pack(">I", 7) + kind + packed)
 
 
 def run(*words: str) -> int:

@@ -186,3 +186,12 @@ def test_no_file_and_two_of_one_name(tmp_path: Path) -> None:
         FileTenants(tmp_path / "absent.json")
     with pytest.raises(ConfigurationError, match="twice"):
         MemoryTenants(tenant(), tenant())
+
+
+def test_systems_of_patient_ids_lead_from_issuers_to_system_urls() -> None:
+    found = Tenant.from_dict(full(patient_id_systems={"": "urn:oid:1.2.3", "Radiology": "http://h.test/mrn"}))
+    assert found.patient_id_systems["Radiology"] == "http://h.test/mrn"
+    assert Tenant.from_dict(full()).patient_id_systems == {}
+    for wrong in ({"": "mrn"}, {"": 1}, {"": None}, ["urn:oid:1.2.3"], "urn:oid:1.2.3"):
+        with pytest.raises(ConfigurationError):
+            Tenant.from_dict(full(patient_id_systems=wrong))

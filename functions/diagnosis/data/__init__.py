@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functions.diagnosis.data.dataset import Dataset, ImageSplits, Labelled, LabTable
-from functions.diagnosis.data.errors import DataAbsent
 from functions.diagnosis.data.pneumonia import PNEUMONIA
 from functions.diagnosis.data.thyroid import THYROID
+from functions.offline.errors import DataAbsent
 
 __all__ = ["DATASETS", "PNEUMONIA", "THYROID", "DataAbsent", "Dataset", "ImageSplits", "LabTable", "Labelled"]
 

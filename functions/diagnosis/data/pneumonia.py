@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from functions.diagnosis.data.dataset import Dataset, ImageSplits, Labelled
-from functions.diagnosis.data.errors import DataAbsent
+from functions.offline.errors import DataAbsent
 
 __all__ = ["FILE", "PNEUMONIA", "VARIABLE", "load_pneumonia", "splits_of"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from functions.diagnosis.data.dataset import Dataset, Float64, LabTable
-from functions.diagnosis.data.errors import DataAbsent
-from functions.diagnosis.data.rpackage import r_table
+from functions.offline.errors import DataAbsent
+from functions.offline.rtables import r_table
 
 __all__ = ["CLASSES", "INPUTS", "THYROID", "load_thyroid"]
 
@@ -65,12 +65,10 @@ def load_thyroid() -> LabTable:
     ImportError
         The library ``rdata`` is not installed.
     """
-    frame = r_table("mclust", "thyroid")
-    missing = {"Diagnosis", *INPUTS.values()} - {str(column) for column in frame.columns}
-    if missing or len(frame) != ROWS:
-        raise DataAbsent(f"the table thyroid has {len(frame)} rows and lacks {sorted(missing)}; {ROWS} rows expected")
-    columns = [np.asarray(frame[column].to_numpy(dtype=np.float64)) for column in INPUTS.values()]
-    values: Float64 = np.column_stack(columns)
+    source = r_table("mclust", "thyroid")
+    if len(source) != ROWS:
+        raise DataAbsent(f"the table thyroid of the R package mclust has {len(source)} rows; {ROWS} are expected")
+    values: Float64 = np.column_stack([source.numbers(column) for column in INPUTS.values()])
     order = list(CLASSES.values())
-    labels = np.array([order.index(str(told)) for told in frame["Diagnosis"]], dtype=np.int64)
+    labels = np.array([order.index(told) for told in source.texts("Diagnosis")], dtype=np.int64)
     return LabTable(tuple(INPUTS), values, labels, tuple(CLASSES))

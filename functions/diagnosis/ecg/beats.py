@@ -24,6 +24,8 @@ LOWEST_SHARE = 0.4
 # Of the width of a QRS complex: how far it is looked for, the stretch that tells the quiet slope, and what is believed.
 REACH_S, QUIET_S, WIDTH_SMOOTH_S = 0.1, 0.25, 0.008
 NARROWEST_MS, USUAL_MS = 40.0, 80.0
+# Comparisons of peaks with samples that are held in memory.
+AT_ONCE = 1 << 16
 LADDER = (3.0, 2.0, 1.5, 1.2, 1.0)
 
 
@@ -98,12 +100,18 @@ def local_maxima(values: Float64) -> Positions:
 
 def prominences(values: Float64, peaks: Positions) -> Float64:
     """Return how far one must go down from each peak before going up higher."""
+    at = np.arange(values.size)
     out = np.empty(peaks.size)
-    for number, peak in enumerate(peaks.tolist()):
-        higher = np.flatnonzero(values > values[peak])
-        left, right = higher[higher < peak], higher[higher > peak]
-        start, end = (int(left[-1]) + 1 if left.size else 0), (int(right[0]) if right.size else values.size)
-        out[number] = values[peak] - max(values[start : peak + 1].min(), values[peak:end].min())
+    some = max(1, AT_ONCE // max(1, values.size))
+    for first in range(0, peaks.size, some):
+        places = peaks[first : first + some, None]
+        heights = values[places]
+        higher = values > heights
+        start = np.where(higher & (at < places), at, -1).max(axis=1, keepdims=True)
+        end = np.where(higher & (at > places), at, values.size).min(axis=1, keepdims=True)
+        left = np.where((at > start) & (at <= places), values, np.inf).min(axis=1)
+        right = np.where((at >= places) & (at < end), values, np.inf).min(axis=1)
+        out[first : first + some] = heights[:, 0] - np.maximum(left, right)
     return out
 
 
@@ -133,7 +141,7 @@ def _width(slope: Float64, rate: float, peak: int) -> float:
     around = slope[max(0, peak - quiet) : peak + quiet]
     start = max(0, peak - reach)
     near = slope[start : peak + reach]
-    floor = float(np.percentile(around, 25)) if around.size >= 8 else 0.0
+    floor = _lower_quartile(around) if around.size >= 8 else 0.0
     if floor <= 0:
         return USUAL_MS
     least = max(1, round(NARROWEST_MS * rate / 1000.0))
@@ -146,3 +154,10 @@ def _width(slope: Float64, rate: float, peak: int) -> float:
         if run >= least:
             return run * 1000.0 / rate
     return USUAL_MS
+
+
+def _lower_quartile(values: Float64) -> float:
+    """As ``numpy.percentile``, whose many checks take ten times as long as the sorting."""
+    ordered, at = np.sort(values), 0.25 * (values.size - 1)
+    low = int(at)
+    return float(ordered[low] + (at - low) * (ordered[low + 1] - ordered[low]))

@@ -8,9 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from fhir_adapter.dicomweb import ImageStore
 from functions.diagnosis.data import DATASETS
 from functions.diagnosis.evaluate.binary import Plan
-from functions.diagnosis.evaluate.images import evaluate_images
+from functions.diagnosis.evaluate.images import Served, evaluate_images
 from functions.diagnosis.evaluate.intervals import Json
 from functions.diagnosis.evaluate.labs import evaluate_labs
 from functions.diagnosis.evaluate.nested import Resampling
@@ -29,6 +30,7 @@ def evaluate(
     *,
     plan: Plan | None = None,
     resampling: Resampling | None = None,
+    store: ImageStore | None = None,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Json:
     """Measure a package on people or films that were not in its training.
@@ -43,6 +45,9 @@ def evaluate(
         Of the intervals.
     resampling : Resampling, optional
         Of the cross-validation, where there is one.
+    store : ImageStore, optional
+        Where test images are also stored as DICOM files, to be read back and looked at as the function does
+        (:func:`functions.diagnosis.evaluate.through_dicom.measure_through_dicom`).
     progress : callable
         Called with a line now and then.
 
@@ -59,15 +64,20 @@ def evaluate(
     DataAbsent
         The data are not on this machine.
     ValueError
-        The model file is not the contract's.
+        The model file is not the contract's, or images are to be stored for a model that looks at none.
+    ImageStoreError
+        Of the store.
     """
     if name not in DATASETS:
         raise NotEvaluated(
             f"{name} was not trained here, and no labelled data for it are on this machine; its maker's numbers stand "
             "in its card"
         )
-    contract = read_contract(folder or PACKAGES / name)
-    content = _checked((folder or PACKAGES / name) / str(contract["file"]), contract)
+    folder = folder or PACKAGES / name
+    contract = read_contract(folder)
+    content = _checked(folder / str(contract["file"]), contract)
+    if store is not None and "images" not in contract:
+        raise ValueError(f"{name} looks at no images, so that there is nothing to store")
     plan, resampling = plan or Plan(), resampling or Resampling()
     if name == "thyroid":
         from functions.diagnosis.data.thyroid import load_thyroid
@@ -78,10 +88,7 @@ def evaluate(
             f"chosen by {resampling.inner_folds}-fold cross-validation within the training rows"
         )
     else:
-        from functions.diagnosis.data.pneumonia import load_pneumonia
-
-        threshold = float(contract["findings"][0]["threshold"])
-        measured = evaluate_images(load_pneumonia(), content, threshold, plan, progress)
+        measured = _images(folder, content, float(contract["findings"][0]["threshold"]), plan, store, progress)
         how = "official test split, the served file; the operating point chosen on validation"
     return {
         "schema": 1,
@@ -100,6 +107,32 @@ def evaluate(
         },
         **measured,
         "software": {package: version(package) for package in ("numpy", "onnxruntime", *_trained_with(name))},
+    }
+
+
+def _images(
+    folder: Path,
+    content: bytes,
+    threshold: float,
+    plan: Plan,
+    store: ImageStore | None,
+    progress: Callable[[str], None],
+) -> Json:
+    from functions.diagnosis.data.pneumonia import load_pneumonia
+
+    splits = load_pneumonia()
+    measured = evaluate_images(splits, content, threshold, plan, progress)
+    if store is None:
+        return measured
+    # what it needs reads DICOM, and only this option does
+    from functions.diagnosis.evaluate.through_dicom import measure_through_dicom
+    from functions.diagnosis.predict import DiagnosisModel
+    from functions.serving.package import load_package
+
+    arrays, model = Served(content).probabilities(splits.test), DiagnosisModel(load_package(folder))
+    return {
+        **measured,
+        "through_dicom": measure_through_dicom(splits.test, arrays, threshold, model, store, progress),
     }
 
 

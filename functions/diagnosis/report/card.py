@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from functions.diagnosis.data import Dataset
 from functions.diagnosis.report import notes
-from functions.diagnosis.report.tables import Table, tables
+from functions.diagnosis.report.tables import tables
+from functions.offline.report.tables import bullets, markdown
 
 __all__ = ["render_card"]
 
@@ -45,17 +46,17 @@ def render_card(found: Json, contract: Json, dataset: Dataset) -> str:
         f"{dataset.title}. {notes.data_note(found)} Source: {dataset.source}. Reference: {dataset.reference}. Licence "
         f"of the data: {dataset.licence}.",
         "### Limits of the data",
-        _list(dataset.limits),
-        *(["## Inputs", _markdown(made["inputs"])] if "inputs" in made else []),
+        bullets(dataset.limits),
+        *(["## Inputs", markdown(made["inputs"])] if "inputs" in made else []),
         "## Performance",
         f"{notes.method_note(found)} {notes.point_note(found)}",
-        *(_markdown(made[name]) for name in ("performance", "cells", "classes", "confusion") if name in made),
+        *(markdown(made[name]) for name in ("performance", "cells", "classes", "confusion") if name in made),
         notes.calibration_note(found),
-        *(["### Other models", notes.choice_note(found), _markdown(made["candidates"])] if "decision" in found else []),
-        *(["### Robustness", notes.robustness_note(), _markdown(made["robustness"])] if "robustness" in made else []),
-        *(["### Groups of images", _markdown(made["subgroups"])] if "subgroups" in made else []),
+        *(["### Other models", notes.choice_note(found), markdown(made["candidates"])] if "decision" in found else []),
+        *(["### Robustness", notes.robustness_note(), markdown(made["robustness"])] if "robustness" in made else []),
+        *(["### Groups of images", markdown(made["subgroups"])] if "subgroups" in made else []),
         "## Ethical caveats",
-        _list(dataset.caveats),
+        bullets(dataset.caveats),
         "## How to rebuild it",
         _rebuild(found),
     ]
@@ -69,15 +70,3 @@ def _rebuild(found: Json) -> str:
         f"```\nmake setup-train\nbedside train {name}\nbedside evaluate {name}\n```\n\nMade with {software}; seed "
         f"{found['method']['seed']}."
     )
-
-
-def _list(items: Iterable[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
-
-
-def _markdown(table: Table) -> str:
-    def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    rules = line("---" for _ in table.head)
-    return "\n".join([table.caption, "", line(table.head), rules, *(line(row) for row in table.rows)])

@@ -7,7 +7,7 @@ from typing import Any
 
 from functions.diagnosis.report.tables import number, value
 
-__all__ = ["calibration_note", "choice_note", "data_note", "method_note", "point_note", "robustness_note"]
+__all__ = ["calibration_note", "choice_note", "data_note", "dicom_note", "method_note", "point_note", "robustness_note"]
 
 Json = Mapping[str, Any]
 
@@ -29,6 +29,21 @@ def method_note(found: Json) -> str:
     """Return how it was measured."""
     method = found["method"]
     return f"{method['how'][0].upper()}{method['how'][1:]}. Intervals: {method['intervals']}; seed {method['seed']}."
+
+
+def dicom_note(found: Json) -> str:
+    """Return what came of the test images as DICOM files; empty where they were not sent that way."""
+    road = found.get("through_dicom")
+    if not road:
+        return ""
+    refused = "".join(f"; {count} refused ({reason})" for reason, count in road["refused"].items())
+    told = f"{road['images']} test images stored as DICOM files, read back and looked at as the function does{refused}"
+    if "auroc" not in road:
+        return f"{told}."
+    return (
+        f"{told}: AUROC {value(road['auroc'])}, accuracy {value(road['accuracy'])}; probabilities differ from those of "
+        f"the arrays by at most {road['largest_difference']:.1e}."
+    )
 
 
 def point_note(found: Json) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from functions.diagnosis.data import Dataset
 from functions.diagnosis.report import figures, notes
-from functions.diagnosis.report.style import STYLE
-from functions.diagnosis.report.tables import Table, number, tables, value
+from functions.diagnosis.report.tables import number, tables, value
+from functions.offline.report.style import STYLE
+from functions.offline.report.svg import Draw, svg
+from functions.offline.report.tables import Table, html_table, html_tables, paragraph
 
 __all__ = ["render_page"]
 
@@ -70,23 +71,27 @@ def _heading(found: Json, contract: Json) -> str:
 
 def _sections(found: Json, contract: Json, dataset: Dataset) -> list[tuple[str, str, str]]:
     made = tables(found, contract)
-    parts = [("summary", "Summary", _table(_summary(found, contract, dataset)))]
-    parts.append(("performance", "Performance", _text(notes.point_note(found)) + _tables(made, "performance", "cells")))
+    parts = [("summary", "Summary", html_table(_summary(found, contract, dataset)))]
+    parts.append(
+        ("performance", "Performance", paragraph(notes.point_note(found)) + html_tables(made, "performance", "cells"))
+    )
     if "classes" in found:
         names = {item["name"]: item["display"] for item in contract["findings"]}
-        parts.append(("classes", "Class by class", _tables(made, "classes", "confusion")))
+        parts.append(("classes", "Class by class", html_tables(made, "classes", "confusion")))
         parts += [
             (row["name"], names[row["name"]], _pictures(row, _share(found, row["name"]), row["name"]))
             for row in found["classes"]
         ]
-        parts.append(("choice", "Why this model", _text(notes.choice_note(found)) + _tables(made, "candidates")))
-        parts.append(("inputs", "Inputs", _tables(made, "inputs")))
+        parts.append(
+            ("choice", "Why this model", paragraph(notes.choice_note(found)) + html_tables(made, "candidates"))
+        )
+        parts.append(("inputs", "Inputs", html_tables(made, "inputs")))
     else:
         share = found["data"]["test"]["with_finding"] / found["data"]["test"]["images"]
-        parts.append(("curves", "Curves", _pictures(found, share, "test") + _tables(made, "validation")))
+        parts.append(("curves", "Curves", _pictures(found, share, "test") + html_tables(made, "validation")))
         parts.append(("robustness", "Robustness", _robustness(found, made)))
-        parts.append(("subgroups", "Groups of images", _text(NO_PERSON) + _tables(made, "subgroups")))
-    parts.append(("calibration", "Does the probability mean what it says?", _text(notes.calibration_note(found))))
+        parts.append(("subgroups", "Groups of images", paragraph(NO_PERSON) + html_tables(made, "subgroups")))
+    parts.append(("calibration", "Does the probability mean what it says?", paragraph(notes.calibration_note(found))))
     parts.append(("limits", "Limits and caveats", _limits(dataset)))
     parts.append(("rebuild", "Rebuild it", _rebuild(found)))
     return parts
@@ -103,7 +108,7 @@ def _share(found: Json, name: str) -> float:
 
 
 def _summary(found: Json, contract: Json, dataset: Dataset) -> Table:
-    rows = (
+    rows: tuple[tuple[str, str], ...] = (
         ("Purpose", str(contract["intended_use"]).strip()),
         ("For whom", str(contract["population"])),
         ("Not for", str(contract["out_of_scope"]).strip()),
@@ -111,6 +116,8 @@ def _summary(found: Json, contract: Json, dataset: Dataset) -> Table:
         ("How measured", notes.method_note(found)),
         ("Result", f"AUROC {value(found['auroc'])}, accuracy {value(found['accuracy'])}."),
     )
+    if road := notes.dicom_note(found):
+        rows += (("Through DICOM", road),)
     return Table("In short.", ("Item", "Here"), rows)
 
 
@@ -148,11 +155,11 @@ def _robustness(found: Json, made: Mapping[str, Table]) -> str:
         "AUROC under each disturbance",
         "AUROC of the test images under each disturbance, with 95% intervals.",
     )
-    return _text(notes.robustness_note()) + picture + _tables(made, "robustness")
+    return paragraph(notes.robustness_note()) + picture + html_tables(made, "robustness")
 
 
-def _figure(name: str, draw: figures.Draw, size: tuple[float, float], told: str, caption: str) -> str:
-    picture = figures.svg(name, draw, size, escape(told, quote=True))
+def _figure(name: str, draw: Draw, size: tuple[float, float], told: str, caption: str) -> str:
+    picture = svg(name, draw, size, escape(told, quote=True))
     return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
@@ -173,32 +180,3 @@ def _rebuild(found: Json) -> str:
         f"<code>bedside evaluate {name}</code>. Made with {escape(software)}; seed {found['method']['seed']}. Every "
         "number here is in <code>evaluation.json</code>.</p>"
     )
-
-
-def _text(text: str) -> str:
-    return f"<p>{escape(text)}</p>" if text else ""
-
-
-def _tables(made: Mapping[str, Table], *names: str) -> str:
-    return "".join(_table(made[name]) for name in names if name in made)
-
-
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in table.head)
-    rows = "".join(_row(row) for row in table.rows)
-    label = escape(table.caption, quote=True)
-    return (
-        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">'
-        f"<table><caption>{escape(table.caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _row(row: Sequence[str]) -> str:
-    cells = "".join(f"<td>{_cell(cell)}</td>" for cell in row[1:])
-    return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>'
-
-
-def _cell(text: str) -> str:
-    """Escape a cell; an interval breaks as a whole onto the next line, not within."""
-    return re.sub(r"\((-?[\d.]+) to (-?[\d.]+)\)", "(\\1\u00a0to\u00a0\\2)", escape(text))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Table", "codes_of", "number", "tables", "value"]
+from functions.offline.report.tables import Table
+
+__all__ = ["codes_of", "number", "tables", "value"]
 
 Json = Mapping[str, Any]
 
@@ -26,22 +27,6 @@ READ = {
     "calibration_intercept": ("Calibration intercept", "0 is ideal; below 0, predictions are too high"),
     "observed_expected_ratio": ("Observed over expected", "1 is ideal"),
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table for people.
-
-    Parameters
-    ----------
-    caption : str
-    head : tuple of str
-    rows : tuple of tuple of str
-    """
-
-    caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def number(found: float | None, digits: int = 3) -> str:

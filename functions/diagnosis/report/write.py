@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fhir_adapter.dicomweb import ImageStore
 from functions.diagnosis.data import DATASETS
 from functions.diagnosis.evaluate import evaluate
 from functions.diagnosis.report.card import render_card
@@ -17,7 +18,11 @@ __all__ = ["write_report"]
 
 
 def write_report(
-    name: str, out: Path | None = None, *, progress: Callable[[str], None] = lambda _line: None
+    name: str,
+    out: Path | None = None,
+    *,
+    store: ImageStore | None = None,
+    progress: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Any]:
     """Evaluate a package and write ``evaluation.json``, ``report.html`` and ``card.md``.
 
@@ -27,6 +32,8 @@ def write_report(
         The package.
     out : Path, optional
         Where to write; the package's own folder when absent.
+    store : ImageStore, optional
+        Where test images go as DICOM files and are read back from, to be measured on that way, too.
     progress : callable
         Called with a line now and then.
 
@@ -37,10 +44,10 @@ def write_report(
 
     Raises
     ------
-    NotEvaluated, DataAbsent, ValueError
+    NotEvaluated, DataAbsent, ValueError, ImageStoreError
         As :func:`functions.diagnosis.evaluate.evaluate` does.
     """
-    found = evaluate(name, progress=progress)
+    found = evaluate(name, store=store, progress=progress)
     contract, dataset, directory = read_contract(PACKAGES / name), DATASETS[name], out or PACKAGES / name
     directory.mkdir(parents=True, exist_ok=True)
     for file, text in (

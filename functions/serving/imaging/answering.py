@@ -33,6 +33,7 @@ from functions.serving.imaging.choosing import Chosen, candidates, choose
 from functions.serving.imaging.states import StudyStates, key_of_study
 from functions.serving.imaging.storing import store_results
 from functions.serving.imaging.waiting import Look, look_at
+from functions.serving.imaging.whose import Whose
 from functions.serving.package import Model
 from functions.serving.reading import Read
 
@@ -123,7 +124,7 @@ def _looked(
     found = candidates(read.focus, contract, store)
     # no image is fetched of a patient the model is not for
     refused = _population(read, model, read.index_time) if found else None
-    chosen = Chosen(refused, None, None, ()) if refused else choose(found, contract, store)
+    chosen = Chosen(refused, None, None, ()) if refused else choose(found, contract, store, _whose(read, tenant))
     index_time = read.index_time or _made_at(chosen.dataset, tenant.zone)
     context = _context(read, tenant, _Seen(index_time, counts, chosen.looked_at, chosen.source))
     result = _answer(read, model, chosen, index_time)
@@ -157,6 +158,10 @@ def _population(read: Read, model: Model, index_time: datetime | None) -> Absten
         return None
     found = extract((), model.package.applies_if, read.record, index_time)
     return found if isinstance(found, Abstention) else None
+
+
+def _whose(read: Read, tenant: Tenant) -> Whose:
+    return Whose({**read.record.patient, "identifier": read.identifiers}, tenant.patient_id_systems)
 
 
 def _endpoints(study: Json, client: FhirClient, tenant: Tenant) -> list[Json]:
@@ -199,6 +204,7 @@ def _context(read: Read, tenant: Tenant, seen: _Seen) -> ResultContext:
     which = "|".join([f"ImagingStudy/{study.get('id')}", *identifiers, str(study.get("started"))])
     counts = () if seen.looked_at else tuple(f"{series}:{number}" for series, number in seen.counts.series)
     status = str(study.get("status")) if called_off(study) else ""
+    ids = [fingerprint] if seen.looked_at and (fingerprint := _whose(read, tenant).fingerprint) else []
     return ResultContext(
         tenant=tenant.name,
         organization=tenant.organization,
@@ -206,7 +212,7 @@ def _context(read: Read, tenant: Tenant, seen: _Seen) -> ResultContext:
         encounter=read.encounter,
         index_time=seen.index_time,
         sources=(patient, source_of(study)),
-        fingerprints=(patient.fingerprint, which, status, *(one.fingerprint for one in seen.looked_at), *counts),
+        fingerprints=(patient.fingerprint, which, status, *(one.fingerprint for one in seen.looked_at), *counts, *ids),
         data_until=seen.index_time,
         about=read.about,
         study=source_of(study).current,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fhir_adapter.codes import Json
@@ -14,6 +14,7 @@ from fhir_adapter.dicomweb import ImageStore, InstancePath, fetch
 from fhir_adapter.imaging_study import ImageSelection, SelectedSeries, select
 from fhir_adapter.prediction import Abstention, AbstentionReason, ImageSource
 from functions.serving.imaging.waiting import is_added
+from functions.serving.imaging.whose import Whose
 from functions.serving.package.diagnosis import Contract
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ __all__ = ["Chosen", "candidates", "choose"]
 
 # More is no film and no strip, but a volume, and a model that reads one image of it would be chosen for at random.
 MOST_CANDIDATES = 32
-AT_ONCE = 4
+AT_ONCE = 2
 _DIGITS = re.compile(r"[0-9]+")
 
 
@@ -62,6 +63,7 @@ class _Tally:
     looked_at: list[ImageSource]
     refused: list[tuple[AbstentionReason, str, int]]
     accepted: int = 0
+    contradicted: list[str] = field(default_factory=list)
     best: tuple[tuple[str, ...], ImageSource, FileDataset, Picture | Recording | None] | None = None
 
 
@@ -83,7 +85,9 @@ def candidates(study: Json, contract: Contract, store: ImageStore) -> list[Selec
     return [item for item in found if item.instances and not is_added(item.series)]
 
 
-def choose(found: Sequence[SelectedSeries], contract: Contract, store: ImageStore) -> Chosen:
+def choose(
+    found: Sequence[SelectedSeries], contract: Contract, store: ImageStore, whose: Whose | None = None
+) -> Chosen:
     """Find the instance to look at.
 
     Parameters
@@ -92,6 +96,8 @@ def choose(found: Sequence[SelectedSeries], contract: Contract, store: ImageStor
         The candidates.
     contract : Contract
         What they are held against.
+    whose : Whose, optional
+        The patient they must not contradict; when absent, whose they are is not asked.
 
     Raises
     ------
@@ -99,14 +105,21 @@ def choose(found: Sequence[SelectedSeries], contract: Contract, store: ImageStor
     """
     paths = [path for item in found for path in item.paths]
     if not paths:
-        return _none(AbstentionReason.NO_SUITABLE_IMAGE, "The study has no image or recording of the model's kind.")
+        detail = f"The study has no image or recording of the model's kind{_modalities(contract)}."
+        return _none(AbstentionReason.NO_SUITABLE_IMAGE, detail)
     if len(paths) > MOST_CANDIDATES:
         detail = f"The study has {len(paths)} images of the model's kind; the model reads one of at most"
         return _none(AbstentionReason.TOO_MANY_IMAGES, f"{detail} {MOST_CANDIDATES}.")
     tally = _Tally([], [])
     for path, data in fetch(store, paths, workers=AT_ONCE):
-        _consider(path, data, _class_of(path, found), contract, tally)
+        _consider(path, data, _class_of(path, found), contract, tally, whose)
     return _taken(contract, tally)
+
+
+def _modalities(contract: Contract) -> str:
+    """Say which would be, where the contract does."""
+    named = sorted(contract.images.modalities) if contract.images is not None else []
+    return f", modality {' or '.join(named)}" if named else ""
 
 
 def _selection(contract: Contract) -> ImageSelection:
@@ -123,12 +136,19 @@ def _none(reason: AbstentionReason, detail: str, looked_at: Sequence[ImageSource
     return Chosen(Abstention(reason, detail), None, None, tuple(looked_at))
 
 
-def _consider(path: InstancePath, data: bytes, sop_class: str, contract: Contract, tally: _Tally) -> None:
+def _consider(
+    path: InstancePath, data: bytes, sop_class: str, contract: Contract, tally: _Tally, whose: Whose | None
+) -> None:
     digest = hashlib.sha256(data).hexdigest()
     source = ImageSource(path.study, path.series, sop_class, path.instance, digest)
     try:
         dataset = read_dicom(data)
         source = ImageSource(path.study, path.series, str(dataset.get("SOPClassUID")), path.instance, digest)
+        wrong = whose.contradicted(dataset) if whose else ""
+        if wrong:
+            tally.looked_at.append(source)
+            tally.contradicted.append(wrong)
+            return
         refusals, seen = _gated(dataset, contract)
     except DicomError as error:
         tally.looked_at.append(source)
@@ -156,6 +176,9 @@ def _gated(dataset: FileDataset, contract: Contract) -> tuple[tuple[Refusal, ...
 
 def _taken(contract: Contract, tally: _Tally) -> Chosen:
     looked_at = tuple(sorted(tally.looked_at, key=lambda source: source.sop_instance))
+    if tally.contradicted:
+        # a study is of one patient (PS3.3, A.1.2): where one file is another's, the others are in doubt, too
+        return _none(AbstentionReason.PATIENT_MISMATCH, _mismatch(tally), looked_at)
     if tally.best is None:
         # told is what the one that came nearest was refused for
         reason, detail, _ = min(tally.refused, key=lambda item: item[2])
@@ -171,6 +194,12 @@ def _taken(contract: Contract, tally: _Tally) -> Chosen:
         return Chosen(seen, None, None, looked_at)
     others = f"The latest of {tally.accepted} images or recordings was read." if tally.accepted > 1 else ""
     return Chosen(seen, dataset, source, looked_at, others)
+
+
+def _mismatch(tally: _Tally) -> str:
+    wrong, count, total = min(tally.contradicted), len(tally.contradicted), len(tally.looked_at)
+    told = f"It is of another patient, or wrongly described: {wrong} in the file and in the EHR contradict each other."
+    return told if total == 1 else f"{count} of {total} images or recordings are not read. {told}"
 
 
 def _picture(dataset: FileDataset, contract: Contract) -> Picture | Abstention:

@@ -16,7 +16,7 @@ from functions.survival.benchmark.scores import METRICS, corrected_interval, poo
 from functions.survival.benchmark.software import software
 from functions.survival.benchmark.sources import NOT_HERE, SEED, Source, Split, data_folder, sources
 from functions.survival.benchmark.stack import HeldOutCurves, Trial, best, fit_trial, held_out_curves, instants, stack
-from functions.survival.data import RDataAbsent, SurvivalTable
+from functions.survival.data import DataAbsent, SurvivalTable
 from functions.survival.evaluate.parallel import ordered
 from functions.survival.models import Fitted
 from functions.survival.train import packages
@@ -108,7 +108,7 @@ def run(
             continue
         try:
             found[name] = (source, *source.load())
-        except (FileNotFoundError, RDataAbsent) as absent:
+        except (FileNotFoundError, DataAbsent) as absent:
             skipped[name] = _why(source, absent)
             progress(f"{name}: skipped, {skipped[name]}")
     if quick and not only:
@@ -177,7 +177,7 @@ def _do(item: _Fold | _Package) -> Json:
         return _fold(item)
     try:
         return rebuild(item.name, quick=item.quick, progress=item.progress)
-    except RDataAbsent as absent:
+    except DataAbsent as absent:
         return {"absent": str(absent)}
 
 

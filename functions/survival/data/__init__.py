@@ -5,6 +5,7 @@ Nothing here is needed to serve a model; the libraries that carry the data are i
 
 from __future__ import annotations
 
+from functions.offline.errors import DataAbsent
 from functions.survival.data.aids import AIDS
 from functions.survival.data.dataset import Column, Dataset
 from functions.survival.data.flchain import FLCHAIN
@@ -14,7 +15,6 @@ from functions.survival.data.nafld import NAFLD
 from functions.survival.data.pbc import PBC
 from functions.survival.data.pbcseq import PBCSEQ
 from functions.survival.data.rotterdam import ROTTERDAM
-from functions.survival.data.rsurvival import RDataAbsent
 from functions.survival.data.table import BoolArray, FloatArray, SurvivalTable, imputation_values, impute, logarithms
 from functions.survival.data.veteran import VETERAN
 from functions.survival.data.whas500 import WHAS500, load_whas500
@@ -33,9 +33,9 @@ __all__ = [
     "WHAS500",
     "BoolArray",
     "Column",
+    "DataAbsent",
     "Dataset",
     "FloatArray",
-    "RDataAbsent",
     "SurvivalTable",
     "imputation_values",
     "impute",

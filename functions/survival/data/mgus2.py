@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from functions.offline.rtables import r_table
 from functions.survival.data.columns import MONTH, loinc, sex_and_age, table_of
 from functions.survival.data.dataset import Column, Dataset
 from functions.survival.data.pbc import R_LICENCE
-from functions.survival.data.rtables import r_table
 from functions.survival.data.table import SurvivalTable
 
 __all__ = ["MGUS2", "load_mgus2"]
@@ -32,12 +32,12 @@ def load_mgus2() -> SurvivalTable:
 
     Raises
     ------
-    RDataAbsent
+    DataAbsent
         The R package is not here.
     ImportError
         The library ``rdata`` is not installed (``make setup-train``).
     """
-    source = r_table("mgus2")
+    source = r_table("survival", "mgus2")
     values = {column.name: source.numbers(column.source) for column in _COLUMNS if column.name != "female"}
     values["female"] = np.array([float(sex == "F") for sex in source.texts("sex")])
     progressed = source.numbers("pstat") == 1.0

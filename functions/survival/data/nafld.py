@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from functions.offline.rtables import RTable, r_table
 from functions.survival.data.columns import loinc, sex_and_age, table_of
 from functions.survival.data.dataset import Column, Dataset
 from functions.survival.data.pbc import R_LICENCE
-from functions.survival.data.rtables import RTable, r_table
 from functions.survival.data.table import BoolArray, FloatArray, SurvivalTable
 
 __all__ = ["NAFLD", "load_nafld"]
@@ -38,12 +38,12 @@ def load_nafld() -> SurvivalTable:
 
     Raises
     ------
-    RDataAbsent
+    DataAbsent
         The R package is not here.
     ImportError
         The library ``rdata`` is not installed (``make setup-train``).
     """
-    people, readings = r_table("nafld1"), r_table("nafld2")
+    people, readings = r_table("survival", "nafld1"), r_table("survival", "nafld2")
     identity = people.numbers("id")
     # NaN, a control whose case is not told, equals nothing
     cases = identity == people.numbers("case.id")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from functions.offline.rtables import RTable, r_table
 from functions.survival.data.columns import loinc, sex_and_age, snomed, table_of
 from functions.survival.data.dataset import Column, Dataset
-from functions.survival.data.rtables import RTable, r_table
 from functions.survival.data.table import BoolArray, FloatArray, SurvivalTable
 
 __all__ = ["PBC", "PBC_COLUMNS", "R_LICENCE", "load_pbc", "pbc_inputs"]
@@ -48,12 +48,12 @@ def load_pbc() -> SurvivalTable:
 
     Raises
     ------
-    RDataAbsent
+    DataAbsent
         The R package is not here.
     ImportError
         The library ``rdata`` is not installed (``make setup-train``).
     """
-    source = r_table("pbc")
+    source = r_table("survival", "pbc")
     values = pbc_inputs(source)
     return table_of(PBC_COLUMNS, values, event=source.numbers("status") > 0, time=source.numbers("time"))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from functions.offline.rtables import r_table
 from functions.survival.data.columns import sex_and_age, table_of
 from functions.survival.data.dataset import Column, Dataset
 from functions.survival.data.pbc import PBC_COLUMNS, R_LICENCE, pbc_inputs
-from functions.survival.data.rtables import r_table
 from functions.survival.data.table import BoolArray, FloatArray, SurvivalTable
 
 __all__ = ["LANDMARK", "PBCSEQ", "load_pbcseq"]
@@ -35,12 +35,12 @@ def load_pbcseq() -> SurvivalTable:
 
     Raises
     ------
-    RDataAbsent
+    DataAbsent
         The R package is not here.
     ImportError
         The library ``rdata`` is not installed (``make setup-train``).
     """
-    source = r_table("pbcseq")
+    source = r_table("survival", "pbcseq")
     patient, day = source.numbers("id"), source.numbers("day")
     until, status = source.numbers("futime"), source.numbers("status")
     visits = {**pbc_inputs(source), "age": source.numbers("age")}

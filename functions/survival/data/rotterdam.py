@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from functions.offline.rtables import r_table
 from functions.survival.data.columns import age_groups, loinc, table_of
 from functions.survival.data.dataset import Column, Dataset
 from functions.survival.data.pbc import R_LICENCE
-from functions.survival.data.rtables import r_table
 from functions.survival.data.table import BoolArray, SurvivalTable
 
 __all__ = ["ROTTERDAM", "load_rotterdam"]
@@ -40,12 +40,12 @@ def load_rotterdam() -> SurvivalTable:
 
     Raises
     ------
-    RDataAbsent
+    DataAbsent
         The R package is not here.
     ImportError
         The library ``rdata`` is not installed (``make setup-train``).
     """
-    source = r_table("rotterdam")
+    source = r_table("survival", "rotterdam")
     size = np.array(source.texts("size"))
     values = {
         "size_over_20_mm": (size != "<=20").astype(np.float64),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from functions.offline.report.tables import Table, bullets, markdown
 from functions.survival.data import Dataset
 from functions.survival.report import notes
-from functions.survival.report.tables import Table, tables
+from functions.survival.report.tables import tables
 from functions.survival.report.words import Words
 
 __all__ = ["render_card"]
@@ -47,19 +48,19 @@ def render_card(evaluation: Json, contract: Json, dataset: Dataset) -> str:
         f"{notes.data_note(evaluation, dataset)}. Source: {dataset.source}. Reference: {dataset.reference}. Licence "
         f"of the data: {dataset.licence}.",
         "### Limits of the data",
-        _list(dataset.limits),
+        bullets(dataset.limits),
         "### What the data may give away",
-        _list(dataset.leaks),
+        bullets(dataset.leaks),
         "## Inputs",
-        _markdown(found["inputs"]),
+        markdown(found["inputs"]),
         *_performance(evaluation, found, words),
         "### Other models",
         notes.choice_note(evaluation),
-        _markdown(found["comparison"]),
-        _markdown(found["differences"]),
+        markdown(found["comparison"]),
+        markdown(found["differences"]),
         *_model(evaluation, found, words),
         "## Ethical caveats",
-        _list(dataset.caveats),
+        bullets(dataset.caveats),
         "## How to rebuild it",
         _rebuild(evaluation),
     ]
@@ -71,16 +72,16 @@ def _performance(evaluation: Json, found: Mapping[str, Table], words: Words) -> 
         "## Performance",
         notes.method_note(evaluation),
         notes.measures_note(words),
-        *(_markdown(found[name]) for name in ("performance", "horizons")),
+        *(markdown(found[name]) for name in ("performance", "horizons")),
         notes.calibration_note(evaluation, words),
-        _markdown(found["calibration"]),
+        markdown(found["calibration"]),
         notes.DISTANCES,
         "### Subgroups",
         notes.subgroup_note(evaluation),
-        *(_markdown(found[name]) for name in ("subgroups", "subgroup_horizons")),
+        *(markdown(found[name]) for name in ("subgroups", "subgroup_horizons")),
         "### Missing values",
         notes.missing_note(evaluation),
-        *(_markdown(found[name]) for name in ("missing_performance", "missing") if name in found),
+        *(markdown(found[name]) for name in ("missing_performance", "missing") if name in found),
     ]
 
 
@@ -88,10 +89,10 @@ def _model(evaluation: Json, found: Mapping[str, Table], words: Words) -> list[s
     parts = ["## The model", notes.served_note(evaluation)]
     if evaluation["equation"]:
         parts.append(notes.equation_note(evaluation, words))
-        parts += [_markdown(found[f"equation_{at}"]) for at in range(len(evaluation["equation"]["causes"]))]
+        parts += [markdown(found[f"equation_{at}"]) for at in range(len(evaluation["equation"]["causes"]))]
         parts.append("The whole S0(t) is in `model.onnx` (output `survival` for an input of all NaN).")
     if evaluation["importance"]:
-        parts.append(_markdown(found["importance"]))
+        parts.append(markdown(found["importance"]))
     return parts
 
 
@@ -104,15 +105,3 @@ def _rebuild(evaluation: Json) -> str:
         f"Made with {software}; seed {evaluation['method']['seed']}. scikit-survival (GPL-3.0) is needed to train "
         "and to evaluate, not to serve."
     )
-
-
-def _list(items: Iterable[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
-
-
-def _markdown(table: Table) -> str:
-    def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    rules = line("---" for _ in table.head)
-    return "\n".join([table.caption, "", line(table.head), rules, *(line(row) for row in table.rows)])

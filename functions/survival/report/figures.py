@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from functions.offline.report.svg import Draw
 from functions.survival.report.words import Words, short, span, term_title
 
 if TYPE_CHECKING:
@@ -23,70 +22,14 @@ __all__ = [
     "importance",
     "net_benefit",
     "risk_groups",
-    "svg",
 ]
 
 Json = Mapping[str, Any]
-Draw = Callable[["Axes"], None]
 
 # Okabe and Ito's colours, told apart by the colour-blind; line styles differ too.
 BLUE, ORANGE, GREEN, GREY, RED, SKY = "#0072b2", "#b35900", "#00785a", "#666666", "#b0305a", "#2f7fa8"
 LINES = ((BLUE, "-"), (GREEN, "--"), (SKY, (0, (5, 1, 1, 1))), (RED, "-."), (ORANGE, (0, (8, 2))))
 YEAR = 365.0
-
-
-def svg(name: str, draw: Draw, size: tuple[float, float], description: str) -> str:
-    """Draw one figure.
-
-    Parameters
-    ----------
-    name : str
-        Its own within a page.
-    draw : callable
-        Draws onto axes.
-    size : tuple of float
-        Width and height in inches: the smaller, the larger its letters where it is scaled to the page.
-    description : str
-        What it shows, for those who cannot see it; escaped for an attribute.
-
-    Returns
-    -------
-    str
-        An ``<svg>`` element without scripts, dates or links; its ids are its own within a page.
-    """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    options: dict[Any, Any] = {
-        "svg.hashsalt": f"bedside-{name}",
-        "svg.fonttype": "none",
-        "font.size": 11,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": "#e3e3e3",
-        "grid.linewidth": 0.6,
-        "legend.frameon": False,
-        "legend.fontsize": 9.5,
-    }
-    with rc_context(options):
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure.subplots())
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return _inline(buffer.getvalue(), name, description)
-
-
-def _inline(text: str, name: str, description: str) -> str:
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
-    text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
-    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
-    text = re.sub(r"(<svg[^>]*?) (?:width|height)=\"[^\"]*pt\"", r"\1", text, count=1)
-    text = re.sub(r"(<svg[^>]*?) (?:width|height)=\"[^\"]*pt\"", r"\1", text, count=1)
-    return text.replace("<svg", f'<svg role="img" aria-label="{description}"', 1).strip()
 
 
 def calibration(row: Json) -> Draw:

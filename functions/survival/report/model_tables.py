@@ -1,39 +1,16 @@
-"""What a table of the report is, and those about the model itself."""
+"""Tables of the report about the model itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from functions.offline.report.tables import Table
 from functions.survival.report.words import codes_of, number, span, term_title, value
 
-__all__ = ["Table", "equation_table", "importance_table", "inputs_table", "served_table"]
+__all__ = ["equation_table", "importance_table", "inputs_table", "served_table"]
 
 Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: its first column heads the rows.
-
-    Parameters
-    ----------
-    caption : str
-        One sentence above it.
-    head : tuple of str, length k
-        Column heads.
-    rows : tuple of tuple of str, each of length k
-        Cells.
-    """
-
-    caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def __post_init__(self) -> None:
-        if any(len(row) != len(self.head) for row in self.rows):
-            raise ValueError(f"a row of {self.caption!r} does not fit its heads")
 
 
 def served_table(found: Json) -> Table:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
+from functions.offline.report.style import STYLE
+from functions.offline.report.svg import Draw, svg
+from functions.offline.report.tables import Table, html_table, html_tables, paragraph
 from functions.survival.data import Dataset
 from functions.survival.report import figures, notes
-from functions.survival.report.style import STYLE
-from functions.survival.report.tables import Table, tables
+from functions.survival.report.tables import tables
 from functions.survival.report.tripod import tripod
 from functions.survival.report.words import Words, labels, main, number, span, value
 
@@ -18,7 +19,7 @@ __all__ = ["render_page"]
 
 Json = Mapping[str, Any]
 # (name, drawing, (width, height) in inches, description, caption) -> a figure element
-Figure = Callable[[str, figures.Draw, tuple[float, float], str, str], str]
+Figure = Callable[[str, Draw, tuple[float, float], str, str], str]
 
 # Pictures that stand alone, and those that stand two abreast on a wide page.
 WIDE, HALF = 4.9, 3.9
@@ -83,8 +84,8 @@ def _sections(evaluation: Json, contract: Json, dataset: Dataset) -> list[tuple[
     words, names = Words.of(dataset), labels(contract)
     found = tables(evaluation, contract, words)
 
-    def figure(name: str, draw: figures.Draw, size: tuple[float, float], description: str, caption: str) -> str:
-        picture = figures.svg(name, draw, size, escape(description, quote=True))
+    def figure(name: str, draw: Draw, size: tuple[float, float], description: str, caption: str) -> str:
+        picture = svg(name, draw, size, escape(description, quote=True))
         return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 
     parts = [
@@ -97,27 +98,27 @@ def _sections(evaluation: Json, contract: Json, dataset: Dataset) -> list[tuple[
         (
             "subgroups",
             "Subgroups",
-            _text(notes.subgroup_note(evaluation)) + _tables(found, "subgroups", "subgroup_horizons"),
+            paragraph(notes.subgroup_note(evaluation)) + html_tables(found, "subgroups", "subgroup_horizons"),
         ),
         (
             "missing",
             "Missing values",
-            _text(notes.missing_note(evaluation)) + _tables(found, "missing_performance", "missing"),
+            paragraph(notes.missing_note(evaluation)) + html_tables(found, "missing_performance", "missing"),
         ),
         (
             "comparison",
             "Why this model",
-            _text(notes.choice_note(evaluation)) + _tables(found, "comparison", "differences"),
+            paragraph(notes.choice_note(evaluation)) + html_tables(found, "comparison", "differences"),
         ),
         ("model", "The model", _model(evaluation, found, names, words, figure)),
-        ("served", "The served file", _text(notes.served_note(evaluation)) + _tables(found, "served")),
-        ("inputs", "Inputs", _tables(found, "inputs")),
+        ("served", "The served file", paragraph(notes.served_note(evaluation)) + html_tables(found, "served")),
+        ("inputs", "Inputs", html_tables(found, "inputs")),
         ("limits", "Limits and caveats", _limits(dataset)),
-        ("tripod", "TRIPOD+AI", _table(tripod(evaluation, contract, dataset))),
+        ("tripod", "TRIPOD+AI", html_table(tripod(evaluation, contract, dataset))),
         ("rebuild", "Rebuild it", _rebuild(evaluation)),
     ]
     if evaluation["test_split"]:
-        test = _text(notes.test_note(evaluation)) + _tables(found, "test_comparison")
+        test = paragraph(notes.test_note(evaluation)) + html_tables(found, "test_comparison")
         parts.insert(8, ("test", "The test set", test))
     return parts
 
@@ -135,7 +136,7 @@ def _summary(evaluation: Json, contract: Json, dataset: Dataset) -> str:
         ("How measured", notes.method_note(evaluation)),
         ("Result", _result(evaluation)),
     )
-    return _table(Table("In short.", ("Item", "Here"), rows))
+    return html_table(Table("In short.", ("Item", "Here"), rows))
 
 
 def _result(evaluation: Json) -> str:
@@ -149,7 +150,7 @@ def _result(evaluation: Json) -> str:
 
 
 def _performance(found: Mapping[str, Table], words: Words) -> str:
-    return _text(notes.measures_note(words)) + _tables(found, "performance", "horizons")
+    return paragraph(notes.measures_note(words)) + html_tables(found, "performance", "horizons")
 
 
 def _calibration(evaluation: Json, found: Mapping[str, Table], words: Words, figure: Figure) -> str:
@@ -175,9 +176,11 @@ def _calibration(evaluation: Json, found: Mapping[str, Table], words: Words, fig
         "D-calibration: predicted survival at the time at which each patient had the event or was lost (the lost in "
         "parts, over all bins below). Equal bars mean that the predicted distribution of times fits.",
     )
-    note = _text(notes.calibration_note(evaluation, words))
-    measured = _tables(found, "calibration") + _text(notes.DISTANCES)
-    return f'{note}{measured}<div class="pair">{pictures}</div>{_text(how)}{_tables(found, "groups")}{histogram}'
+    note = paragraph(notes.calibration_note(evaluation, words))
+    measured = html_tables(found, "calibration") + paragraph(notes.DISTANCES)
+    return (
+        f'{note}{measured}<div class="pair">{pictures}</div>{paragraph(how)}{html_tables(found, "groups")}{histogram}'
+    )
 
 
 def _discrimination(evaluation: Json, words: Words, figure: Figure) -> str:
@@ -224,7 +227,7 @@ def _benefit(evaluation: Json, words: Words, figure: Figure) -> str:
         )
         for row in evaluation["horizons"]
     )
-    return f'{_text(text)}<div class="pair">{pictures}</div>'
+    return f'{paragraph(text)}<div class="pair">{pictures}</div>'
 
 
 def _model(evaluation: Json, found: Mapping[str, Table], names: Mapping[str, str], words: Words, figure: Figure) -> str:
@@ -239,10 +242,10 @@ def _model(evaluation: Json, found: Mapping[str, Table], names: Mapping[str, str
                 "Permutation importance on held-out patients, with 95% intervals. Inputs that go together share what "
                 "they tell; it is not a cause.",
             )
-            + _tables(found, "importance")
+            + html_tables(found, "importance")
         )
     if evaluation["equation"]:
-        parts.append(_text(notes.equation_note(evaluation, words)))
+        parts.append(paragraph(notes.equation_note(evaluation, words)))
         for at, cause in enumerate(evaluation["equation"]["causes"]):
             picture = figure(
                 f"hazard-ratios-{at}",
@@ -251,8 +254,8 @@ def _model(evaluation: Json, found: Mapping[str, Table], names: Mapping[str, str
                 "Hazard ratio of each input with its interval",
                 f"Hazard ratios of {cause['cause']} with 95% intervals.",
             )
-            parts.append(picture + _tables(found, f"equation_{at}"))
-    return "".join(parts) or _text("The model is in the file; it has no equation that fits on a page.")
+            parts.append(picture + html_tables(found, f"equation_{at}"))
+    return "".join(parts) or paragraph("The model is in the file; it has no equation that fits on a page.")
 
 
 def _limits(dataset: Dataset) -> str:
@@ -269,32 +272,3 @@ def _rebuild(evaluation: Json) -> str:
         f"<code>bedside evaluate {name}</code>. Made with {escape(software)}; seed "
         f"{evaluation['method']['seed']}. Every number here is in <code>evaluation.json</code>.</p>"
     )
-
-
-def _text(text: str) -> str:
-    return f"<p>{escape(text)}</p>" if text else ""
-
-
-def _tables(found: Mapping[str, Table], *names: str) -> str:
-    return "".join(_table(found[name]) for name in names if name in found)
-
-
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in table.head)
-    rows = "".join(_row(row) for row in table.rows)
-    label = escape(table.caption, quote=True)
-    return (
-        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">'
-        f"<table><caption>{escape(table.caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _row(row: Sequence[str]) -> str:
-    cells = "".join(f"<td>{_cell(cell)}</td>" for cell in row[1:])
-    return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>'
-
-
-def _cell(text: str) -> str:
-    """Escape a cell; an interval breaks as a whole onto the next line, not within."""
-    return re.sub(r"\((-?[\d.]+) to (-?[\d.]+)\)", "(\\1\u00a0to\u00a0\\2)", escape(text))

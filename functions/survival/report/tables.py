@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from functions.offline.report.tables import Table
 from functions.survival.report.model_tables import (
-    Table,
     equation_table,
     importance_table,
     inputs_table,
@@ -24,7 +24,7 @@ from functions.survival.report.words import (
     value,
 )
 
-__all__ = ["Table", "tables"]
+__all__ = ["tables"]
 
 Json = Mapping[str, Any]
 

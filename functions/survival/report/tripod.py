@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from functions.offline.report.tables import Table
 from functions.survival.data import Dataset
 from functions.survival.report.notes import data_note, method_note, missing_note
-from functions.survival.report.tables import Table
 from functions.survival.report.words import Words, span
 
 __all__ = ["tripod"]

@@ -2,7 +2,7 @@
 
 :mod:`~infra.cli.package.skeleton` writes the first contract, :mod:`~infra.cli.package.check` runs every rule,
 :mod:`~infra.cli.package.examples` asks the model about example patients, :mod:`~infra.cli.package.place` puts a
-package where the functions serve it.
+package where the functions serve it, :mod:`~infra.cli.package.trust` says whose packages those are.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from infra.cli.package.check import check
 from infra.cli.package.place import add
 from infra.cli.package.report import Report, Step, told
 from infra.cli.package.skeleton import KINDS, create
+from infra.cli.package.trust import trust
 
 DESCRIPTION = """\
 A model is a folder: model.yaml (the contract: what the model takes, for whom, and what it says), model.onnx, card.md
@@ -34,10 +35,16 @@ examples:
   bedside package check sepsis --example bundles/                and what it would say about example patients
   bedside keys new --file keys/publisher.json                    a key to sign with; prints its public half
   bedside package sign sepsis --key keys/publisher.json          writes sepsis/model.jws
-  bedside package add sepsis --trust publishers.json             into the functions' packages
+  bedside package trust keys/publisher.json                      serve what this key has signed
+  bedside package add sepsis                                     into the functions' packages
 
 Whoever deploys decides whose packages are served: the public keys (JWK Set) of trusted publishers are in
-functions/serving/publishers.json. A package that is altered after it was signed is refused by the name of the file.
+functions/serving/publishers.json, where `trust` puts them. Of another's key, the public half is enough:
+`bedside keys list --file keys/publisher.json --json > public.json` prints it. A package that is altered after it was
+signed is refused by the name of the file. With REQUIRE_SIGNED_PACKAGES=true (the template's parameter of that name) a
+function starts with signed packages only.
+
+How a classifier of TorchXRayVision or MONAI becomes a package: functions/diagnosis/packages/README.md.
 
 exit status: 0 done, 1 refused or not possible, 2 wrong arguments.
 """
@@ -46,6 +53,7 @@ ACTIONS = {
     "check": "run every rule, and say what would be refused and why",
     "sign": "sign a package as its publisher",
     "add": "check a package and put it where the functions serve it",
+    "trust": "serve packages that a publisher's key has signed",
 }
 
 
@@ -67,7 +75,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     made["add"].add_argument(
         "--unsigned-ok", action="store_true", help="for use on this machine: take a package without a signature"
     )
-    for name in ("check", "sign", "add"):
+    made["trust"].add_argument(
+        "keys",
+        type=Path,
+        metavar="KEYS",
+        help="the publisher's JWK Set; of private keys, the public half is taken",
+    )
+    for name in ("check", "sign", "add", "trust"):
         made[name].add_argument(
             "--trust", type=Path, default=PUBLISHERS, metavar="FILE", help="public keys of trusted publishers (JWK Set)"
         )
@@ -81,16 +95,18 @@ def _configure_new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", type=Path, dest="model", metavar="FILE", help="an ONNX file to copy and to take inputs from"
     )
+    parser.add_argument("--findings", type=Path, metavar="FILE", help="YAML: the findings of a diagnosis model")
     parser.add_argument("--to", type=Path, default=Path(), metavar="DIR", help="where the folder goes (default: here)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
     actions: dict[str, Callable[[argparse.Namespace], Report]] = {
-        "new": lambda words: create(words.to, words.name, words.kind, words.model),
+        "new": lambda words: create(words.to, words.name, words.kind, words.model, words.findings),
         "check": lambda words: check(words.folder, Publishers.from_file(words.trust), words.example),
         "sign": _sign,
         "add": lambda words: add(words.folder, words.to, Publishers.from_file(words.trust), words.unsigned_ok),
+        "trust": lambda words: trust(words.keys, words.trust),
     }
     try:
         report = actions[args.action](args)
@@ -111,6 +127,6 @@ def _sign(args: argparse.Namespace) -> Report:
     signed = sign_package(args.folder, key)
     report.steps.append(Step("signature", "passed", f"signed {len(signed.files)} files with key {signed.kid}"))
     if publishers.key(signed.kid) is None:
-        detail = f"{args.trust} does not trust key {signed.kid}; put its public half there before deploying"
+        detail = f"{args.trust} does not trust key {signed.kid} yet; `bedside package trust {args.key}` changes that"
         report.steps.append(Step("key", "warning", detail))
     return report

@@ -77,12 +77,24 @@ def check(folder: Path, publishers: Publishers | None, example: Path | None) -> 
         report.steps.append(_signature(folder, publishers))
     report.steps += _files(folder)
     if example is not None:
-        report.examples = list(answers(example, contract_of(folder), package, opened.predict if opened else None))
-        if not any(item.answer in ANSWERED for item in report.examples):
-            report.steps.append(Step("example", "warning", "none of the examples was answered"))
+        _ask(example, package, opened, report)
     # the functions' own rules and those here may find the same
     report.steps = list(dict.fromkeys(report.steps))
     return report
+
+
+def _ask(example: Path, package: ModelPackage | None, opened: Opened | None, report: Report) -> None:
+    """Ask about the examples; what a contract says wrongly of them has been told, and hides no other rule."""
+    predict, show = (opened.predict, getattr(opened, "look", None)) if opened else (None, None)
+    try:
+        report.examples = list(answers(example, contract_of(Path(report.package)), package, predict, show))
+    except ConfigurationError as error:
+        if not report.refused:
+            raise
+        report.steps.append(Step("example", "warning", f"nobody was asked: {error}"))
+        return
+    if not any(item.answer in ANSWERED for item in report.examples):
+        report.steps.append(Step("example", "warning", "none of the examples was answered"))
 
 
 def _contract(folder: Path, report: Report) -> ModelPackage | None:
@@ -133,7 +145,7 @@ def _unfinished(data: Any, at: str = "") -> Iterator[str]:
             yield from _unfinished(value, f"{at}.{key}" if at else str(key))
     elif isinstance(data, list):
         for number, value in enumerate(data):
-            named = isinstance(value, Mapping) and isinstance(value.get("name"), str)
+            named = isinstance(value, Mapping) and UNFINISHED not in str(value.get("name", UNFINISHED))
             yield from _unfinished(value, f"{at}[{value['name'] if named else number}]")
 
 

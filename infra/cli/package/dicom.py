@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fhir_adapter.errors import ConfigurationError
+from fhir_adapter.prediction import Abstention, Diagnosis
 from functions.serving.contract import Interface, Port
-from infra.cli.package.report import Example, Step
+from infra.cli.package.report import Example, Step, in_numbers, in_words
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
+
+    from fhir_adapter.pixels import Picture
+    from fhir_adapter.waveforms import Recording
 
 __all__ = ["KEYS", "ask", "declares", "fits", "studies"]
 
@@ -25,7 +29,21 @@ KEYS = ("images", "pixels", "waveforms", "waveform")
 PREFIX_AT, PREFIX = 128, b"DICM"
 PICTURE = ("channels", "rows", "columns")
 
-Look = Callable[["FileDataset"], tuple[str, str]]
+# Defined terms may be added to (PS3.5, 6.2); this one stands for whatever has no term of its own.
+OTHER_MODALITY = "OT"
+
+Show = Callable[[Any], Diagnosis | Abstention]
+
+
+class Seen(NamedTuple):
+    """What becomes of a file: the answer's name, words, and what the graph is given when it is accepted."""
+
+    answer: str
+    detail: str
+    given: Picture | Recording | None = None
+
+
+Look = Callable[["FileDataset"], Seen]
 
 
 def declares(data: Mapping[str, Any]) -> bool:
@@ -44,12 +62,27 @@ def fits(data: Mapping[str, Any], graph: Interface) -> Iterator[Step]:
     """
     try:
         _looks(data)
+        if "images" in data:
+            yield from _modalities(data["images"])
         if "pixels" in data:
             yield from _pictures(data["pixels"], graph)
         if "waveform" in data:
             yield from _recordings(data["waveform"], graph)
     except ConfigurationError as error:
         yield Step("inputs", "refused", str(error))
+
+
+def _modalities(declared: Any) -> Iterator[Step]:
+    """A modality that DICOM does not have would have every image refused (PS3.3, C.7.3.1.1.1; PS3.16, CID 29)."""
+    from pydicom.sr.codedict import codes
+
+    known = {getattr(codes.CID29, word).value for word in codes.CID29.dir()} | {OTHER_MODALITY}
+    for modality in _mapping("images", declared).get("modalities") or ():
+        if modality not in known:
+            detail = (
+                f"images: {modality!r:.40} is not a modality of DICOM, so no image has it; radiographs have CR or DX"
+            )
+            yield Step("modality", "refused", detail)
 
 
 def _pictures(declared: Any, graph: Interface) -> Iterator[Step]:
@@ -100,8 +133,8 @@ def _is_dicom(path: Path) -> bool:
         return file.read(PREFIX_AT + len(PREFIX))[PREFIX_AT:] == PREFIX
 
 
-def ask(folder: Path, paths: list[Path], data: Mapping[str, Any]) -> Iterator[Example]:
-    """Yield what becomes of each file: accepted, with what the graph would be given, or refused and why.
+def ask(folder: Path, paths: list[Path], data: Mapping[str, Any], show: Show | None = None) -> Iterator[Example]:
+    """Yield what becomes of each file: accepted, with what the graph is given and says, or refused and why.
 
     Parameters
     ----------
@@ -110,6 +143,8 @@ def ask(folder: Path, paths: list[Path], data: Mapping[str, Any]) -> Iterator[Ex
     paths : list of Path
     data : mapping
         The contract.
+    show : callable, optional
+        Asks the model about what was accepted; without it, nobody does.
 
     Raises
     ------
@@ -129,8 +164,17 @@ def ask(folder: Path, paths: list[Path], data: Mapping[str, Any]) -> Iterator[Ex
         except DicomError as error:
             yield Example(where, error.reason, str(error))
             continue
-        for answer, detail in found:
-            yield Example(where, answer, detail)
+        for seen in found:
+            yield _example(where, seen, show)
+
+
+def _example(where: str, seen: Seen, show: Show | None) -> Example:
+    if seen.given is None or show is None:
+        return Example(where, seen.answer, seen.detail)
+    answer = show(seen.given)
+    if isinstance(answer, Abstention):
+        return Example(where, answer.reason.value, f"{answer.detail} It was given {seen.detail}")
+    return Example(where, seen.answer, f"{in_words(answer, 4)}, from {seen.detail}", in_numbers(answer))
 
 
 def _looks(data: Mapping[str, Any]) -> list[Look]:
@@ -152,14 +196,14 @@ def _image_look(data: Mapping[str, Any]) -> Look:
     gate = ImageGate.of(_mapping("images", data.get("images", {})))
     spec = PixelSpec.of(_mapping("pixels", data.get("pixels", {})))
 
-    def look(dataset: FileDataset) -> tuple[str, str]:
+    def look(dataset: FileDataset) -> Seen:
         refusals = gate.check(dataset)
         if refusals:
-            return refusals[0].reason.value, " ".join(refusal.detail for refusal in refusals)
+            return Seen(refusals[0].reason.value, " ".join(refusal.detail for refusal in refusals))
         found = picture(dataset, spec)
         shape = " x ".join(map(str, found.tensor.shape))
         span = f"{np.min(found.tensor):.3g} to {np.max(found.tensor):.3g}"
-        return "accepted", f"a tensor of {shape}, {span}; window from: {found.source}"
+        return Seen("accepted", f"a tensor of {shape}, {span}; window from: {found.source}", found)
 
     return look
 
@@ -170,11 +214,11 @@ def _waveform_look(data: Mapping[str, Any]) -> Look:
     gate = WaveformGate.of(_mapping("waveforms", data.get("waveforms", {})))
     spec = WaveformSpec.of(_mapping("waveform", data.get("waveform", {})))
 
-    def look(dataset: FileDataset) -> tuple[str, str]:
+    def look(dataset: FileDataset) -> Seen:
         found = recording(dataset, spec, gate)
         if not isinstance(found, Recording):
-            return found.reason.value, found.detail
+            return Seen(found.reason.value, found.detail)
         shape = " x ".join(map(str, found.millivolts.shape))
-        return "accepted", f"{shape} millivolts, recorded at {found.recorded_at:g} Hz"
+        return Seen("accepted", f"{shape} millivolts, recorded at {found.recorded_at:g} Hz", found)
 
     return look

@@ -27,8 +27,8 @@ from fhir_adapter.features.values import Refused, absent, plausible
 from fhir_adapter.prediction import Abstention, AbstentionReason
 from fhir_adapter.references import Source
 from functions.serving.package import ModelPackage
-from infra.cli.package.dicom import ask, studies
-from infra.cli.package.report import Example, in_words
+from infra.cli.package.dicom import Show, ask, studies
+from infra.cli.package.report import Example, in_numbers, in_words
 
 __all__ = ["ANSWERED", "RECORD", "answers"]
 
@@ -41,7 +41,11 @@ Found = Iterator[tuple[str, Features | Abstention]]
 
 
 def answers(
-    folder: Path, contract: Mapping[str, Any], package: ModelPackage | None, predict: Predict | None
+    folder: Path,
+    contract: Mapping[str, Any],
+    package: ModelPackage | None,
+    predict: Predict | None,
+    show: Show | None = None,
 ) -> Iterator[Example]:
     """Ask about every example.
 
@@ -57,6 +61,8 @@ def answers(
         contract is refused: then nobody is asked about.
     predict : callable or None
         None, when nothing here runs such a model.
+    show : callable, optional
+        The same, for what is read of DICOM files.
 
     Raises
     ------
@@ -71,7 +77,7 @@ def answers(
     if not found and not images:
         raise ConfigurationError(f"{folder} holds no example: *.json, *.ndjson, *.csv or DICOM files")
     if images:
-        yield from ask(folder, images, contract)
+        yield from ask(folder, images, contract, show)
     if package is None or predict is None:
         return
     for reader, paths in found:
@@ -83,7 +89,7 @@ def _example(where: str, features: Features | Abstention, predict: Predict) -> E
     answer = predict(features) if isinstance(features, Features) else features
     if isinstance(answer, Abstention):
         return Example(where, answer.reason.value, answer.detail)
-    return Example(where, "prediction", in_words(answer, 4))
+    return Example(where, "prediction", in_words(answer, 4), in_numbers(answer))
 
 
 def _bundles(paths: Sequence[Path], package: ModelPackage) -> Found:

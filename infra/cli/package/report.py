@@ -9,7 +9,7 @@ from typing import Any, Literal
 from fhir_adapter.prediction import Diagnosis, Prediction
 from functions.serving.errors import ModelRefused
 
-__all__ = ["Example", "Report", "Step", "in_words", "refusal", "told"]
+__all__ = ["Example", "Report", "Step", "in_numbers", "in_words", "refusal", "told"]
 
 MARKS = {"passed": "ok      ", "refused": "REFUSED ", "warning": "warning "}
 
@@ -35,11 +35,14 @@ class Example:
         ``prediction``; ``accepted``, for what a model may look at; or the reason of a refusal.
     detail : str
         The risks, what the graph would be given, or the reason in words.
+    values : dict of str to float
+        What the model said, for programs: findings and measurements by name, risks by their days.
     """
 
     where: str
     answer: str
     detail: str
+    values: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -104,6 +107,14 @@ def in_words(answer: Prediction | Diagnosis, digits: int) -> str:
         return ", ".join(f"{risk.probability:.{digits}f} in {risk.days:g} days" for risk in answer.risks)
     found = [f"{item.name} {item.probability:.{digits}f}" for item in answer.findings]
     return ", ".join([*found, *(f"{item.name} {item.value:.4g} {item.unit}" for item in answer.measurements)])
+
+
+def in_numbers(answer: Prediction | Diagnosis) -> dict[str, float]:
+    """Return the numbers of an answer by name."""
+    if isinstance(answer, Prediction):
+        return {f"{risk.days:g}": risk.probability for risk in answer.risks}
+    found = {item.name: item.probability for item in answer.findings}
+    return found | {item.name: item.value for item in answer.measurements}
 
 
 def refusal(error: ModelRefused) -> Step:

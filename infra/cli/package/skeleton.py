@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from fhir_adapter.errors import ConfigurationError
 from functions.serving.contract import Interface, Port, interface_of
@@ -17,21 +20,21 @@ from infra.cli.package.words import CARD, CONTRACT, DIAGNOSIS, IMAGE, OBSERVATIO
 __all__ = ["KINDS", "create"]
 
 KINDS = ("survival", "diagnosis")
-FOCUS = {
-    "survival": ("Encounter", "Encounter.period.start"),
-    "diagnosis": ("ImagingStudy", "ImagingStudy.started"),
-}
+STAY, STUDY = ("Encounter", "Encounter.period.start"), ("ImagingStudy", "ImagingStudy.started")
+LABORATORY = ("DiagnosticReport", "DiagnosticReport.effective")
 KNOWN = {
     "age": "  - {name: age, display: Age, kind: age, unit: a, plausible: [18, 110], missing: refuse}\n",
     "female": "  - {name: female, display: Female sex, kind: sex, missing: refuse}\n",
 }
 # A table's columns are named one by one; a longer row of numbers is a signal.
 MOST_COLUMNS = 500
-IMAGE_RANK, SIGNAL_RANK = 4, 3
+IMAGE_RANK, SIGNAL_RANK, ROW_RANK = 4, 3, 2
+MOST_FINDINGS = 40
 SECONDS = 10
+NO_INPUTS = " []"
 
 
-def create(to: Path, name: str, kind: str, model: Path | None) -> Report:
+def create(to: Path, name: str, kind: str, model: Path | None, findings: Path | None = None) -> Report:
     """Make a folder with a contract to fill in.
 
     Parameters
@@ -43,11 +46,13 @@ def create(to: Path, name: str, kind: str, model: Path | None) -> Report:
     kind : {"survival", "diagnosis"}
     model : Path or None
         An ONNX file, copied into the folder; its inputs and outputs are taken into the contract.
+    findings : Path, optional
+        A YAML list for the contract of a diagnosis model, instead of one entry to fill in for each column.
 
     Raises
     ------
     ConfigurationError
-        The name is none, the folder is there already, or the model is not.
+        The name is none, the folder is there already, the model is not, or the findings are no list.
     ModelRefused
         Rule ``graph``: the file is no model.
     """
@@ -63,7 +68,8 @@ def create(to: Path, name: str, kind: str, model: Path | None) -> Report:
         except OSError as error:
             raise ConfigurationError(f"{model} cannot be read ({type(error).__name__})") from None
         graph = interface_of(name, content)
-    text = _contract(name, kind, graph, hashlib.sha256(content).hexdigest() if content else "")
+    given = _given(findings, kind) if findings else None
+    text = _contract(name, kind, graph, hashlib.sha256(content).hexdigest() if content else "", given)
     folder.mkdir(parents=True)
     (folder / "model.yaml").write_text(text, encoding="utf-8")
     (folder / "card.md").write_text(CARD.format(name=name), encoding="utf-8")
@@ -78,25 +84,40 @@ def create(to: Path, name: str, kind: str, model: Path | None) -> Report:
     return report
 
 
-def _contract(name: str, kind: str, graph: Interface | None, sha256: str) -> str:
-    focus, index_time = FOCUS[kind]
+def _given(path: Path, kind: str) -> str:
+    """Return the findings of a file as they are written in a contract."""
+    if kind != "diagnosis":
+        raise ConfigurationError(f"findings are of models of kind diagnosis, not {kind}")
+    try:
+        items = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path} cannot be read as YAML ({type(error).__name__})") from None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ConfigurationError(f"{path} is not a list of findings: mappings with name, output, index, threshold, ...")
+    return textwrap.indent(yaml.safe_dump(items, sort_keys=False, allow_unicode=True), "  ")
+
+
+def _contract(name: str, kind: str, graph: Interface | None, sha256: str, findings: str | None) -> str:
+    inputs = _inputs(kind, graph)
+    looks = inputs.startswith(NO_INPUTS)
+    focus, index_time = STAY if kind == "survival" else STUDY if looks else LABORATORY
     return CONTRACT.format(
         name=name,
         kind=kind,
         sha256=sha256,
         focus=focus,
         index_time=index_time,
-        inputs=_inputs(kind, graph),
-        last=SURVIVAL if kind == "survival" else _diagnosis(graph),
+        inputs=inputs,
+        last=SURVIVAL if kind == "survival" else _diagnosis(graph, findings),
     )
 
 
-def _diagnosis(graph: Interface | None) -> str:
+def _diagnosis(graph: Interface | None, findings: str | None) -> str:
     outputs: tuple[Port | None, ...] = graph.outputs if graph else (None,)
     return DIAGNOSIS.format(
         input=json.dumps(graph.inputs[0].name) if graph else "TODO",
         outputs="".join(map(_output, outputs)),
-        findings="".join(map(_finding, outputs)),
+        findings=findings or "".join(_findings(port) for port in outputs),
     )
 
 
@@ -158,11 +179,19 @@ def _waveform(port: Port) -> str:
     return WAVEFORM.format(told=port, frequency=frequency, seconds=SECONDS if known else "TODO")
 
 
-def _finding(port: Port | None) -> str:
+def _findings(port: Port | None) -> str:
+    """Return one finding for every column of a row of numbers, and one for anything else."""
+    columns = port.shape[-1] if port and len(port.shape) == ROW_RANK else 1
+    count = columns if isinstance(columns, int) and columns <= MOST_FINDINGS else 1
+    return "".join(_finding(port, index) for index in range(count))
+
+
+def _finding(port: Port | None, index: int) -> str:
     return f"""\
   - name: TODO
     output: {json.dumps(port.name) if port else "TODO"}
-    index: 0
+    index: {index}
+    activation: none
     display: TODO
     system: http://snomed.info/sct
     code: "TODO"

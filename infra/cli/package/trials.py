@@ -48,21 +48,30 @@ def looks(package: ModelPackage, opened: Any) -> Iterator[Step]:
         seen = _pictures(contract.pixels)
     else:
         seen = _recordings(contract.waveform) if contract.waveform is not None else {}
+    steps, numbers = [], False
     for name, thing in seen.items():
-        yield _trial(opened, name, thing)
+        step, answered = _trial(opened, name, thing)
+        steps.append(step)
+        numbers |= answered
+    if contract.decoder or numbers or any(step.outcome == "refused" for step in steps):
+        yield from steps
+        return
+    outputs = ", ".join(sorted({finding.output for finding in contract.findings}))
+    detail = f"no answer to {', '.join(seen)}: {outputs} gives no number in [0, 1]; of scores, `activation: sigmoid`"
+    yield Step("trial", "refused", f"{detail} (each finding on its own) or `softmax` (one of all) makes probabilities")
 
 
-def _trial(opened: Opened, name: str, seen: Any) -> Step:
+def _trial(opened: Opened, name: str, seen: Any) -> tuple[Step, bool]:
+    """Return what came of it, and whether it was an answer: of what is nothing, a model may say nothing."""
     try:
         first, again = opened.look(seen), opened.look(seen)
     except (ModelRefused, ArithmeticError, LookupError, ValueError, *NOT_A_GRAPH) as error:
-        return Step("trial", "refused", f"{name}: {error!s:.200}")
+        return Step("trial", "refused", f"{name}: {error!s:.200}"), False
     if first != again:
-        return Step("trial", "refused", f"{name}: asked twice, it answers differently")
+        return Step("trial", "refused", f"{name}: asked twice, it answers differently"), False
     if isinstance(first, Abstention):
-        # of what is nothing, a model may say nothing
-        return Step("trial", "passed", f"{name}: {first.detail}")
-    return Step("trial", "passed", f"{name}: {in_words(first, 3)}")
+        return Step("trial", "passed", f"{name}: {first.detail}"), False
+    return Step("trial", "passed", f"{name}: {in_words(first, 3)}"), True
 
 
 def _pictures(spec: PixelSpec) -> dict[str, Any]:

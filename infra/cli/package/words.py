@@ -51,7 +51,9 @@ inputs:{inputs}{last}"""
 OBSERVATIONS = """\
   # A laboratory value or vital sign: LOINC codes, the UCUM unit the model expects (others are converted), the time
   # around time zero in which a value counts, which of several counts (first, latest, minimum, maximum, mean), and the
-  # range outside of which a value is taken for an error.
+  # range outside of which a value is taken for an error. Age and sex read
+  # {name: age, display: Age, kind: age, unit: a, plausible: [18, 110], missing: refuse} and
+  # {name: female, display: Female sex, kind: sex, missing: refuse}, 1 for a woman.
 """
 
 OBSERVATION = """\
@@ -72,6 +74,8 @@ IMAGE = """ []
 
 # Which images of a study the model may look at; every other one is refused by name. What an image does not say is
 # refused, too, unless may_be_missing lists it (view, body_part, laterality, age). Codes are written SCT|399348003.
+# SOP classes (PS3.4, B.5): 1.2.840.10008.5.1.4.1.1.1 is a CR image, 1.2.840.10008.5.1.4.1.1.1.1 a DX image for
+# presentation, 1.2.840.10008.5.1.4.1.1.2 a CT image, 1.2.840.10008.5.1.4.1.1.4 an MR image.
 images:
   sop_classes: ["TODO"]
   modalities: [TODO]
@@ -88,7 +92,7 @@ pixels:
   # how to come to the size: area, bilinear or bicubic, all antialiased; another aspect ratio: stretch, crop or pad
   filter: bilinear
   fit: stretch
-  # what black and white become; mean and std, per channel, may follow
+  # what black and white become, such as [-1, 1] or [0, 255]; mean and std, per channel, may follow
   range: [0, 1]
 """
 
@@ -135,7 +139,9 @@ graph:
   input: {input}
   outputs:
 {outputs}
-# A finding is read from a column of an output (index); from the threshold on, it is present.
+# A finding is read from a column of an output (index); from the threshold on, it is present. activation makes a
+# probability of a score: none (it is one), sigmoid (each column on its own) or softmax (one of all columns). Take out
+# the columns that nobody needs. Where no code says it, take out system and code: it is written in words.
 findings:
 {findings}
 # What the result is about, as a whole.

@@ -29,10 +29,16 @@ class Pacs(Protocol):
         """Stop it; what it stored stays."""
 
 
-def kept_token(path: Path) -> str:
-    """Return the token in a file that only its owner can read, made when it is not there."""
+def kept_token(path: Path, token: str | None = None) -> str:
+    """Return the token in a file that only its owner can read; made when it is not there.
+
+    Parameters
+    ----------
+    token : str, optional
+        Put into the file instead of the one that is there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
+    if token or not path.exists():
         path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(32))
+        path.write_text(token or secrets.token_urlsafe(32))
     return path.read_text().strip()

@@ -21,15 +21,17 @@ class FolderPacs:
         Where images and token are kept.
     port : int, optional
         Port on 127.0.0.1; a free one by default.
+    token : str, optional
+        Bearer token to accept; the one that is kept in the folder by default.
     """
 
     name = "a folder of DICOM files"
 
-    def __init__(self, data_dir: Path, port: int | None = None) -> None:
+    def __init__(self, data_dir: Path, port: int | None = None, *, token: str | None = None) -> None:
         self._data_dir = data_dir
         self._port = port
         self._server: ThreadedServer | None = None
-        self._token = ""
+        self._token = token or ""
 
     @property
     def root(self) -> str:
@@ -45,7 +47,7 @@ class FolderPacs:
 
     def start(self) -> None:
         """Index the folder and serve it."""
-        self._token = kept_token(self._data_dir / "token")
+        self._token = kept_token(self._data_dir / "token", self._token)
         store = DirectoryImageStore(self._data_dir / "images")
         self._server = ThreadedServer(DicomwebApp(store, self._token).app, bind(self._port))
         self._server.start()

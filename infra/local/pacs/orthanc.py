@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ INNER_PORT = 8042
 UNSHARE = ("unshare", "--net", "--map-root-user")
 # Not even a relay that is killed leaves Orthanc behind.
 WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
+TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 # Orthanc knows no bearer tokens; its filter of requests in Lua sees every header. The token holds no quotes.
 FILTER = """function IncomingHttpRequestFilter(method, uri, ip, username, headers)
   return headers["authorization"] == "Bearer {token}" and string.sub(uri, 1, 11) == "/dicom-web/"
@@ -46,17 +48,24 @@ class OrthancPacs:
         Port on 127.0.0.1; a free one by default.
     overwrite : bool
         Whether an instance that comes again takes the place of the one that is there.
+    token : str, optional
+        Bearer token to accept, of letters, digits, hyphens and underscores; the one that is kept in the folder by
+        default.
     """
 
     name = "Orthanc"
 
-    def __init__(self, data_dir: Path, port: int | None = None, *, overwrite: bool = False) -> None:
+    def __init__(
+        self, data_dir: Path, port: int | None = None, *, overwrite: bool = False, token: str | None = None
+    ) -> None:
+        if token and not TOKEN.fullmatch(token):
+            raise ValueError("Orthanc's filter takes a token of letters, digits, hyphens and underscores only")
         self._data_dir = data_dir
         self._port = port
         self._overwrite = overwrite
         self._process: subprocess.Popen[bytes] | None = None
         self._root = ""
-        self._token = ""
+        self._token = token or ""
 
     @staticmethod
     @cache
@@ -101,7 +110,7 @@ class OrthancPacs:
         problem = self.problem()
         if problem is not None:
             raise RuntimeError(f"Orthanc cannot be started: {problem}")
-        self._token = kept_token(self._data_dir / "token")
+        self._token = kept_token(self._data_dir / "token", self._token)
         listener = bind(self._port)
         listener.listen(64)
         self._root = f"http://127.0.0.1:{listener.getsockname()[1]}/dicom-web"

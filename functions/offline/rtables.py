@@ -1,4 +1,4 @@
-"""Tables of the R package ``survival``, read without R.
+"""Tables of R packages, read without R.
 
 A package's data are kept in a lazy-load database: ``Rdata.rdx`` says where in ``Rdata.rdb`` each object lies (R
 Internals, section "Lazy loading"). Each object is a serialised R object (R Internals, section "Serialization
@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from functions.survival.data.rsurvival import RDataAbsent, data_files
-from functions.survival.data.table import FloatArray
+from functions.offline.errors import DataAbsent
+from functions.offline.rpackage import data_files
 
 __all__ = ["RTable", "r_table"]
 
@@ -29,20 +30,21 @@ class RTable:
 
     Parameters
     ----------
-    name : str
+    package, name : str
         The R object's.
     frame : pandas.DataFrame
         As :mod:`rdata` converts it.
     """
 
-    def __init__(self, name: str, frame: Any) -> None:
+    def __init__(self, package: str, name: str, frame: Any) -> None:
+        self.package = package
         self.name = name
         self._frame = frame
 
     def __len__(self) -> int:
         return len(self._frame)
 
-    def numbers(self, column: str) -> FloatArray:
+    def numbers(self, column: str) -> NDArray[np.float64]:
         """Return a numeric column, NaN where R has NA; shape (n,)."""
         return np.asarray(self._of(column).astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan))
 
@@ -53,30 +55,30 @@ class RTable:
 
     def _of(self, column: str) -> Any:
         if column not in self._frame.columns:
-            raise RDataAbsent(f"{self.name} of this version of the R package survival has no column {column!r}")
+            raise DataAbsent(f"{self.name} of this version of the R package {self.package} has no column {column!r}")
         return self._frame[column]
 
 
-def r_table(name: str) -> RTable:
-    """Return a table of the R package ``survival``.
+def r_table(package: str, name: str) -> RTable:
+    """Return a table of an R package.
 
     Parameters
     ----------
-    name : str
-        As in R, e.g. ``pbc``.
+    package, name : str
+        As in R, such as ``survival`` and ``pbc``.
 
     Raises
     ------
-    RDataAbsent
+    DataAbsent
         The package is not here, or has no such table.
     ImportError
         The library ``rdata`` is not installed.
     """
-    files = data_files()
+    files = data_files(package)
     found = _lazy(files, name) if "Rdata.rdb" in files and "Rdata.rdx" in files else _plain(files, name)
     if not hasattr(found, "columns"):
-        raise RDataAbsent(f"this version of the R package survival has no table {name!r}")
-    return RTable(name, found)
+        raise DataAbsent(f"this version of the R package {package} has no table {name!r}")
+    return RTable(package, name, found)
 
 
 def _lazy(files: Mapping[str, bytes], name: str) -> Any:
@@ -125,5 +127,5 @@ def _inflated(entry: bytes) -> bytes:
     else:
         content = zlib.decompress(entry[4:])
     if len(content) != length:
-        raise RDataAbsent("the data of the R package survival are damaged: an object has not the length it says")
+        raise DataAbsent("the data of the R package are damaged: an object has not the length it says")
     return content

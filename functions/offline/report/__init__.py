@@ -1,0 +1,1 @@
+"""Parts of a report: its style, pictures and tables, the same on every page and card."""
