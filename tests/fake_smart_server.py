@@ -87,6 +87,7 @@ class FakeSmart(FakeAuthorization):
     authorizations: list[Json] = field(default_factory=list)
     outside: list[httpx.Request] = field(default_factory=list)
     batches: bool = True
+    transactions: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -298,7 +299,7 @@ class FakeSmart(FakeAuthorization):
 
     # ---- FHIR ----
 
-    def _fhir(self, request: httpx.Request) -> httpx.Response:
+    def _fhir(self, request: httpx.Request) -> httpx.Response:  # noqa: PLR0911 - a status for each reason
         self.fhir.append(request)
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         grant = self._grants.get(token)
@@ -308,8 +309,13 @@ class FakeSmart(FakeAuthorization):
         if request.method == "GET":
             status, body = self._one(path, grant)
             return httpx.Response(status, json=body)
+        if request.method == "PUT":
+            status, body = self._write(path, json.loads(request.content), grant, request.headers.get("if-match"))
+            return httpx.Response(status, json=body)
         if request.method != "POST" or path:
             return httpx.Response(405, json=outcome("not-supported", "no"))
+        if json.loads(request.content)["type"] == "transaction":
+            return self._transaction(json.loads(request.content), grant)
         if not self.batches:
             return httpx.Response(400, json=outcome("not-supported", "no batch"))
         entries = []
@@ -318,6 +324,39 @@ class FakeSmart(FakeAuthorization):
             status, body = self._one(entry["request"]["url"], grant)
             entries.append({"response": {"status": str(status)}, "resource": body})
         return httpx.Response(200, json={"resourceType": "Bundle", "type": "batch-response", "entry": entries})
+
+    def _transaction(self, bundle: Json, grant: Grant) -> httpx.Response:
+        """All or nothing: nothing is written unless each entry would be."""
+        if not self.transactions:
+            return httpx.Response(405, json=outcome("not-supported", "no transactions"))
+        asked = [
+            (entry["request"]["url"], entry["resource"], entry["request"].get("ifMatch")) for entry in bundle["entry"]
+        ]
+        for url, resource, match in asked:
+            status, body = self._may_write(url, resource, grant, match)
+            if status >= 400:
+                return httpx.Response(status, json=body)
+        written = [self._write(url, resource, grant, match) for url, resource, match in asked]
+        entries = [{"response": {"status": str(status)}, "resource": body} for status, body in written]
+        return httpx.Response(200, json={"resourceType": "Bundle", "type": "transaction-response", "entry": entries})
+
+    def _write(self, url: str, resource: Json, grant: Grant, match: str | None) -> tuple[int, Json]:
+        status, body = self._may_write(url, resource, grant, match)
+        return (status, body) if status >= 400 else (200, self.ehr.put(resource))
+
+    def _may_write(self, url: str, resource: Json, grant: Grant, match: str | None) -> tuple[int, Json]:
+        kind = resource["resourceType"]
+        assert url == f"{kind}/{resource['id']}"
+        known = self.ehr.resources.get(url)
+        needed = "u" if known else "c"
+        if not any(_grants(scope, kind, needed) for scope in grant.scopes):
+            return 403, outcome("forbidden", "not in the scope")
+        subject = resource.get("subject", {}).get("reference")
+        if kind != "Provenance" and subject != f"Patient/{grant.context.get('patient')}":
+            return 403, outcome("forbidden", "another patient's")
+        if match is not None and (known is None or match != f'W/"{known["meta"]["versionId"]}"'):
+            return 412, outcome("conflict", "another version")
+        return 200, {}
 
     def _one(self, url: str, grant: Grant) -> tuple[int, Json]:
         """Read as far as the scopes go, in the open patient's compartment only."""
@@ -328,6 +367,10 @@ class FakeSmart(FakeAuthorization):
             return 403, outcome("forbidden", "not in the scope")
         query = dict(parse_qsl(urlsplit(url).query))
         whose = identifier if kind == "Patient" else query.get("patient")
+        if read and kind != "Patient":
+            found = self.ehr.resources.get(urlsplit(url).path.partition("/_history/")[0], {})
+            whose = found.get("subject", {}).get("reference", "").removeprefix("Patient/")
+            url = url.partition("/_history/")[0]
         if level.startswith("patient/") and whose != grant.context.get("patient"):
             return 403, outcome("forbidden", "another patient's")
         return self.ehr._get(url)

@@ -11,6 +11,7 @@ from fhir_adapter.keys import MemoryKeys, new_key, public_set
 from fhir_adapter.prediction import RiskAtHorizon
 from fhir_adapter.tenants import MemoryTenants, Tenant
 from functions.smart_app.api import SmartFrontend
+from functions.smart_app.desk import Means
 from functions.smart_app.ehr import Ehrs
 from functions.smart_app.sealing import MasterKey, Sealer
 from functions.smart_app.sessions import Sessions
@@ -45,11 +46,23 @@ def smart_tenant(smart: Json | None = None, more: Json | None = None) -> Tenant:
     return Tenant.from_dict({**tenant_json(), "allowed_hosts": ["login.test"], "smart": given, **(more or {})})
 
 
+def predicted() -> list[Json]:
+    """What Bedside wrote on the patient: a prediction."""
+    return _results(evidence_of(PREDICTION, context(), MODEL).bundle)
+
+
+def declined() -> list[Json]:
+    """What Bedside wrote on the patient: an abstention."""
+    return _results(evidence_of(ABSTENTION, context(("Patient/p1@9",), encounter="Encounter/e2"), MODEL).bundle)
+
+
 def written() -> list[Json]:
     """What Bedside wrote on the patient: a prediction and an abstention."""
-    later = context(("Patient/p1@9",), encounter="Encounter/e2")
-    bundles = [evidence_of(PREDICTION, context(), MODEL), evidence_of(ABSTENTION, later, MODEL)]
-    found = [entry["resource"] for evidence in bundles for entry in evidence.bundle["entry"]]
+    return [*predicted(), *declined()]
+
+
+def _results(bundle: Json) -> list[Json]:
+    found = [entry["resource"] for entry in bundle["entry"]]
     return [resource for resource in found if resource["resourceType"] in ("Observation", "RiskAssessment")]
 
 
@@ -98,6 +111,7 @@ class Hospital:
         key: Json = EC,
         store: SessionStore | None = None,
         resources: list[Json] | None = None,
+        means: Means | None = None,
         **server: Any,
     ) -> None:
         self.clock = Clock()
@@ -118,7 +132,11 @@ class Hospital:
         self.sessions = Sessions(self.store, Sealer(lambda: [MasterKey("1", b"k" * 43)]), self.clock)
         self.keys = MemoryKeys(ehr=key)
         self.frontend = SmartFrontend(
-            MemoryTenants(self.tenant), self.sessions, Ehrs(self.keys, lambda _: self.server.transport, self.clock), APP
+            MemoryTenants(self.tenant),
+            self.sessions,
+            Ehrs(self.keys, lambda _: self.server.transport, self.clock),
+            APP,
+            means,
         )
         self.browser = self.another_browser()
 

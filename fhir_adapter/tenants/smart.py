@@ -26,7 +26,7 @@ APP_SCOPE = re.compile(
 )
 _KEYS = frozenset(
     {"client_id", "auth", "alg", "key", "kid", "jwks_url", "client_secret", "scopes", "refresh", "issuer"}
-    | {"frame_ancestors", "standalone"}
+    | {"frame_ancestors", "standalone", "units"}
 )
 
 
@@ -60,6 +60,9 @@ class SmartApp:
         Origins that may show the app in a frame.
     standalone : bool
         Whether the app may also be opened outside the EHR.
+    units : mapping of str to str
+        From a LOINC code to the UCUM unit in which people there read it; a quantity that it does not name keeps its
+        own unit.
     """
 
     client_id: str
@@ -74,6 +77,7 @@ class SmartApp:
     issuer: str | None = None
     frame_ancestors: tuple[str, ...] = ()
     standalone: bool = False
+    units: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name in ("client_id", "key", "kid", "client_secret"):
@@ -99,6 +103,10 @@ class SmartApp:
                 raise ConfigurationError(f"smart.{name} must be one of {', '.join(allowed)}")
         if not isinstance(self.standalone, bool):
             raise ConfigurationError("smart.standalone must be a JSON boolean")
+        if not isinstance(self.units, Mapping) or not all(
+            isinstance(text, str) and text.isprintable() and text for pair in self.units.items() for text in pair
+        ):
+            raise ConfigurationError("smart.units must lead from LOINC codes to UCUM units")
 
 
 def read_smart(data: Mapping[str, Any], where: str, allow_private: bool) -> SmartApp:

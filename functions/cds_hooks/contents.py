@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 import orjson
 
 from fhir_adapter.cds_hooks import Card, Link, Reason, Source, Suggestion, shortened
 from fhir_adapter.cds_hooks.cards import Indicator
 from fhir_adapter.cds_hooks.markdown import bold, escaped, listed
-from fhir_adapter.codes import BEDSIDE_OID, RESULT_CODE, coding
+from fhir_adapter.codes import OVERRIDE_REASON, RESULT_CODE, coding
 from fhir_adapter.errors import InvalidResourceError
 from fhir_adapter.prediction import Abstention, ModelIdentity, RiskAtHorizon
 from fhir_adapter.tenants import Threshold
@@ -22,7 +21,6 @@ from functions.cds_hooks.words import Words
 
 __all__ = ["OVERRIDE_REASON", "abstention_card", "prediction_card"]
 
-OVERRIDE_REASON: Final = f"{BEDSIDE_OID}.9"
 # In a summary; the others are in the detail.
 SUMMARISED = 2
 NAMED_CONTRIBUTIONS = 4

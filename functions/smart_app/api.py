@@ -5,7 +5,12 @@
 ``GET  /smart/{tenant}/start``         the app is opened outside the EHR, where the tenant wants that
 ``GET  /smart/{tenant}/callback``      the redirect URI
 ``GET  /smart/{tenant}/app/{view}``    the page of one open chart
-``POST /smart/{tenant}/app/{view}/close``  the end of its session
+``GET  .../{view}/sources/{key}``      what a result was made from
+``GET  .../{view}/model/{key}``        what its model says of itself
+``GET  .../{view}/review/{key}``       where a person decides about it
+``POST .../{view}/review/{key}``       what they decided
+``GET  .../{view}/picture/{key}/{name}``  what the model looked at
+``POST .../{view}/close``              the end of its session
 ``GET  /smart/-/{name}``               style sheet
 =====================================  ==================================================================
 
@@ -15,11 +20,8 @@ answer (RFC 9700, 4.4). Nothing of a request is shown, logged, or used as an add
 
 from __future__ import annotations
 
-import hmac
 import traceback
-from base64 import b64decode
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -46,18 +48,18 @@ from fhir_adapter.smart import (
 )
 from fhir_adapter.smart.launch import Launch
 from fhir_adapter.tenants import Tenant, TenantStore
+from functions.serving.cloud import QueueError
 from functions.smart_app.cookies import Jar, expired, launch_cookie, view_cookie
+from functions.smart_app.desk import Desk, Means, path_of
 from functions.smart_app.ehr import Ehrs
+from functions.smart_app.forms import check_form, form_of
 from functions.smart_app.pages import STATIC, Pages, redirect
-from functions.smart_app.reading import read_chart
-from functions.smart_app.refreshing import SessionTokens
 from functions.smart_app.sessions import Found, Sessions
 from functions.smart_app.words import Language, language_of
 
 __all__ = ["SmartFrontend", "launch_url", "redirect_uri"]
 
-Answered = Callable[[Tenant], Response[str]]
-LONGEST_FORM = 10_000
+Answered = Callable[[Tenant], Response[Any]]
 # What the EHR says of a session's token, and what it means here.
 FHIR_STATUS = {401: (SessionEnded.code, SessionEnded.status), 403: ("not-permitted", 403)}
 
@@ -82,14 +84,19 @@ class SmartFrontend:
     ehrs : Ehrs
     base : str
         Our own origin, from the settings: ``https://app.example.org``.
+    means : Means, optional
+        Models, images and queues; by default the packages beside this function, the tenants' own archives, no queue.
     """
 
-    def __init__(self, tenants: TenantStore, sessions: Sessions, ehrs: Ehrs, base: str) -> None:
+    def __init__(
+        self, tenants: TenantStore, sessions: Sessions, ehrs: Ehrs, base: str, means: Means | None = None
+    ) -> None:
         self._tenants = tenants
         self._sessions = sessions
         self._ehrs = ehrs
         self._base = base.rstrip("/")
         self._pages = Pages()
+        self._desk = Desk(sessions, ehrs, self._pages, means or Means())
         self._logger = Logger()
         self._metrics = Metrics()
         self._app = APIGatewayHttpResolver()
@@ -98,6 +105,11 @@ class SmartFrontend:
         self._app.get("/smart/<tenant>/start")(self._start)
         self._app.get("/smart/<tenant>/callback")(self._callback)
         self._app.get("/smart/<tenant>/app/<view>")(self._page)
+        self._app.get("/smart/<tenant>/app/<view>/sources/<key>")(self._sources)
+        self._app.get("/smart/<tenant>/app/<view>/model/<key>")(self._model)
+        self._app.get("/smart/<tenant>/app/<view>/review/<key>")(self._review)
+        self._app.post("/smart/<tenant>/app/<view>/review/<key>")(self._decide)
+        self._app.get("/smart/<tenant>/app/<view>/picture/<key>/<name>")(self._picture)
         self._app.post("/smart/<tenant>/app/<view>/close")(self._close)
         self._app.not_found(self._no_route)
 
@@ -120,7 +132,24 @@ class SmartFrontend:
         return self._answer(tenant, self._signed_in)
 
     def _page(self, tenant: str, view: str) -> Response[str]:
-        return self._answer(tenant, lambda known: self._chart(known, view))
+        asked = parse_qs(self._query)
+        done, show = (asked.get(name, [""])[0] for name in ("done", "show"))
+        return self._answer(tenant, lambda known: self._desk.chart(known, self._found(known, view), done, show))
+
+    def _sources(self, tenant: str, view: str, key: str) -> Response[str]:
+        return self._answer(tenant, lambda known: self._desk.sources(known, self._found(known, view), key))
+
+    def _model(self, tenant: str, view: str, key: str) -> Response[str]:
+        return self._answer(tenant, lambda known: self._desk.model(known, self._found(known, view), key))
+
+    def _review(self, tenant: str, view: str, key: str) -> Response[str]:
+        return self._answer(tenant, lambda known: self._desk.review(known, self._found(known, view), key))
+
+    def _decide(self, tenant: str, view: str, key: str) -> Response[str]:
+        return self._answer(tenant, lambda known: self._decided(known, view, key))
+
+    def _picture(self, tenant: str, view: str, key: str, name: str) -> Response[Any]:
+        return self._answer(tenant, lambda known: self._desk.picture(known, self._found(known, view), key, name))
 
     def _close(self, tenant: str, view: str) -> Response[str]:
         return self._answer(tenant, lambda known: self._closed(known, view))
@@ -160,20 +189,19 @@ class SmartFrontend:
         session, cookie = self._sessions.open(tenant, flow, signed_in)
         self._count("SessionsOpened", tenant)
         # The browser forgets the address with the code in it, and its page can be loaded again.
-        return redirect(_path(tenant, session.view), tenant, [expired(launch_cookie(callback.state)), cookie])
+        return redirect(path_of(tenant, session.view), tenant, [expired(launch_cookie(callback.state)), cookie])
 
-    def _chart(self, tenant: Tenant, view: str) -> Response[str]:
-        found = self._sessions.find(tenant, view, self._jar)
-        ehr = self._ehrs.of(tenant)
-        tokens = SessionTokens(found, self._sessions, ehr.endpoint)
-        tokens.token()  # a refresh may grant less than before, and what may be read depends on it
-        chart = read_chart(ehr, tokens.session, ehr.client(tokens), datetime.now(tenant.zone).date())
-        self._count("PagesShown", tenant)
-        return self._pages.chart(tenant, tokens.session, chart, f"{_path(tenant, view)}/close")
+    def _found(self, tenant: Tenant, view: str) -> Found:
+        return self._sessions.find(tenant, view, self._jar)
+
+    def _decided(self, tenant: Tenant, view: str, key: str) -> Response[str]:
+        found = self._found(tenant, view)
+        fields = self._checked_form(found)
+        return self._desk.decide(tenant, found, key, {name: values[0] for name, values in fields.items()})
 
     def _closed(self, tenant: Tenant, view: str) -> Response[str]:
-        found = self._sessions.find(tenant, view, self._jar)
-        self._check_form(found)
+        found = self._found(tenant, view)
+        self._checked_form(found)
         # The session first: what follows may fail, and must not keep it open.
         self._sessions.store.delete(found.name)
         self._revoke(tenant, found)
@@ -191,30 +219,15 @@ class SmartFrontend:
         except (SmartError, ConfigurationError) as error:
             self._logger.warning("tokens not revoked", tenant=tenant.name, reason=type(error).__name__)
 
-    def _check_form(self, found: Found) -> None:
-        """Check that a form comes from the session's own page (RFC 9700, 4.7; SameSite=None gives no protection).
-
-        The page's no-referrer policy makes browsers send ``Origin: null`` with it, which says nothing.
-        """
-        headers = self._app.current_event.headers
-        origin, site = headers.get("origin") or "null", headers.get("sec-fetch-site") or "same-origin"
-        given = self._form().get("token", [])
-        same = len(given) == 1 and hmac.compare_digest(given[0].encode(), found.session.form_token.encode())
-        if not same or origin not in ("null", self._base) or site != "same-origin":
-            raise SmartError("a form that does not come from the session's page", "form-refused", 403)
-
-    def _form(self) -> dict[str, list[str]]:
+    def _checked_form(self, found: Found) -> dict[str, list[str]]:
         event = self._app.current_event
-        body = event.body or ""
-        try:
-            raw = b64decode(body, validate=True) if event.is_base64_encoded else body.encode()
-            return parse_qs(raw.decode("ascii"), max_num_fields=20) if len(raw) <= LONGEST_FORM else {}
-        except ValueError:
-            return {}
+        form = form_of(event.body or "", is_base64=bool(event.is_base64_encoded))
+        check_form(form, event.headers, found.session, self._base)
+        return form
 
     # ---- the edge ----
 
-    def _answer(self, name: str, answered: Answered) -> Response[str]:
+    def _answer(self, name: str, answered: Answered) -> Response[Any]:
         """Answer for a tenant; whatever goes wrong becomes a page with its own status."""
         tenant: Tenant | None = None
         try:
@@ -222,7 +235,7 @@ class SmartFrontend:
             if tenant is None or tenant.smart is None:
                 raise SmartError("the app is registered at no such tenant", "unknown-tenant", 404)
             return answered(tenant)
-        except (FhirAdapterError, BotoCoreError, ClientError) as error:
+        except (FhirAdapterError, QueueError, BotoCoreError, ClientError) as error:
             # An AWS error quotes the request; ours name codes, scopes and tenants only.
             detail = str(error) if isinstance(error, FhirAdapterError) else ""
             return self._refuse(tenant, type(error).__name__, detail, *_told(error))
@@ -268,10 +281,6 @@ class SmartFrontend:
         """The language of somebody whose hospital is not known: what the browser asks for first."""
         wanted = self._app.current_event.headers.get("accept-language") or "en"
         return language_of(wanted.split(",")[0].split(";")[0].strip())
-
-
-def _path(tenant: Tenant, view: str) -> str:
-    return f"/smart/{tenant.name}/app/{view}"
 
 
 def _told(error: Exception) -> tuple[str, int, float]:

@@ -6,7 +6,7 @@ Templates escape everything they are given; no text of a request is ever given t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,16 @@ from aws_lambda_powertools.event_handler import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fhir_adapter.tenants import Tenant
+from functions.smart_app.chart import bar_svg, effect_svg, swatch_svg
+from functions.smart_app.markdown import html_of
 from functions.smart_app.reading import Chart
-from functions.smart_app.results import Answer, Risk
+from functions.smart_app.results import Answer
+from functions.smart_app.reviewing import REASONS, Offer
 from functions.smart_app.sessions import Session
-from functions.smart_app.words import Language, language_of
+from functions.smart_app.showing import Section, grouped, headline_of
+from functions.smart_app.words import Language, language_of, printed
 
-__all__ = ["HTML", "Pages", "redirect", "security_headers"]
+__all__ = ["HTML", "Pages", "picture", "redirect", "security_headers"]
 
 HERE = Path(__file__).parent
 HTML = "text/html; charset=utf-8"
@@ -56,6 +60,11 @@ def redirect(url: str, tenant: Tenant | None, cookies: Sequence[str] = ()) -> Re
     return _response(303, "", headers, cookies)
 
 
+def picture(status: int, body: bytes, media_type: str, tenant: Tenant) -> Response[bytes]:
+    """Return a picture; one that is drawn may load and run nothing, either."""
+    return Response(status, content_type=media_type, body=body, headers=dict(security_headers(tenant)))
+
+
 def _response(
     status: int, body: str, headers: Mapping[str, str | list[str]], cookies: Sequence[str] = ()
 ) -> Response[str]:
@@ -69,9 +78,16 @@ class Pages:
 
     def __init__(self) -> None:
         self._templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
         )
-        self._templates.filters.update(groups=_groups, moment=_moment)
+        self._templates.filters.update(moment=_moment, card=html_of, printed=printed, amount=_amount)
+        self._templates.globals.update(
+            bar=bar_svg, effect=effect_svg, swatch=swatch_svg, groups=grouped, reasons=REASONS
+        )
 
     @cached_property
     def style(self) -> bytes:
@@ -118,24 +134,59 @@ class Pages:
         body = self._render("message.html", language or _language(tenant), code=code, reference=reference)
         return _response(status, body, headers, cookies)
 
-    def chart(self, tenant: Tenant, session: Session, chart: Chart, close: str) -> Response[str]:
+    def chart(
+        self,
+        tenant: Tenant,
+        session: Session,
+        chart: Chart,
+        sections: Sequence[tuple[Section, Offer]],
+        path: str,
+        done: str = "",
+    ) -> Response[str]:
         """Return the patient's page.
 
         Parameters
         ----------
-        close : str
-            Path of the form that ends the session.
+        sections : sequence of (Section, Offer)
+        path : str
+            Of this page; the others lie below it.
+        done : str
+            What was done just now.
         """
         body = self._render(
             "chart.html",
             _language(tenant),
-            banner=session.context.need_patient_banner,
-            person=chart.person,
+            **_whose(session, chart),
             lacking=chart.lacking,
             forbidden=chart.forbidden,
-            models=_by_model(chart.answers),
-            close=close,
-            form_token=session.form_token,
+            sections=sections,
+            path=path,
+            done=done,
+            user=session.fhir_user,
+        )
+        return _response(200, body, security_headers(tenant))
+
+    def plain(
+        self,
+        template: str,
+        tenant: Tenant,
+        session: Session,
+        chart: Chart,
+        back: str,
+        answer: Answer,
+        **values: object,
+    ) -> Response[str]:
+        """Return a page about one answer.
+
+        Parameters
+        ----------
+        back : str
+            Path of the patient's page.
+        """
+        t = _language(tenant)
+        headline = headline_of(answer, t)
+        body = self._render(
+            template, t, **_whose(session, chart), back=back, answer=answer, headline=headline, **values
         )
         return _response(200, body, security_headers(tenant))
 
@@ -147,22 +198,16 @@ def _language(tenant: Tenant | None) -> Language:
     return language_of(tenant.locale if tenant is not None else "en")
 
 
-def _by_model(answers: Iterable[Answer]) -> list[tuple[Answer, list[Answer]]]:
-    """The newest answer of each model or finding, with the earlier ones."""
-    found: dict[tuple[str, str], list[Answer]] = {}
-    for answer in answers:
-        found.setdefault((answer.model, answer.title), []).append(answer)
-    return [(same[0], same[1:]) for same in found.values()]
-
-
-def _groups(risks: Iterable[Risk]) -> list[tuple[str, list[Risk]]]:
-    """Risks by what they are of, in their order."""
-    found: dict[str, list[Risk]] = {}
-    for risk in risks:
-        found.setdefault(risk.outcome, []).append(risk)
-    return list(found.items())
+def _whose(session: Session, chart: Chart) -> dict[str, object]:
+    """Who a page is about stands on each of them, where the EHR does not show it itself."""
+    return {"banner": session.context.need_patient_banner, "person": chart.person, "form_token": session.form_token}
 
 
 def _moment(when: datetime) -> str:
     """A time as everybody reads it the same way (ISO 8601), in the zone it was written in."""
     return when.strftime("%Y-%m-%d %H:%M")
+
+
+def _amount(value: float) -> str:
+    """A measured quantity: whole from 100 on, in three digits below."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

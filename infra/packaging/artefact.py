@@ -34,8 +34,14 @@ MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
 MODEL_NAME = re.compile(r"^name:[ \t]*[\"']?([A-Za-z0-9_-]+)", re.MULTILINE)
 
-# Modules of a function that run offline: training needs libraries that the artefact does not carry.
+# Modules of a function with models that run offline: training needs libraries that the artefact does not carry.
 OFFLINE = ("train", "evaluate", "data", "models", "export", "report", "benchmark", "fromfhir")
+
+# Functions whose models another one runs, too: their code comes along, without their handler.
+RUNS = {"cds_hooks": ("survival",)}
+# Functions that show what a model is, and run none: of every package, what it says of itself.
+SHOWS = ("smart_app",)
+SAID = ("model.yaml", "card.md", "evaluation.json")
 
 # What no function uses at run time. Each name is a path in the artefact.
 UNUSED = (
@@ -57,7 +63,7 @@ UNUSED_SUFFIXES = (".c", ".h", ".lib", ".pxd", ".pyi", ".pyx")
 # Kept: METADATA and entry_points.txt, which importlib.metadata reads, and the licences, which must travel along.
 UNUSED_METADATA = ("INSTALLER", "RECORD", "REQUESTED", "WHEEL", "direct_url.json", "top_level.txt", "sboms")
 # The AWS services that the functions call; botocore carries descriptions of all of them.
-SERVICES = ("dynamodb", "secretsmanager", "sqs", "sts")
+SERVICES = ("dynamodb", "secretsmanager", "sqs", "ssm", "sts")
 
 
 @dataclass(frozen=True)
@@ -166,8 +172,8 @@ def copy_code(function: str, out: Path) -> None:
     """Copy what one function needs of ours."""
 
     def unwanted(*names: str) -> Callable[[Any, list[str]], set[str]]:
-        offline = {*names, *(f"{name}.py" for name in names)}
-        return lambda _, found: {name for name in found if name == "__pycache__" or name in offline}
+        dropped = {*names, *(f"{name}.py" for name in names)}
+        return lambda _, found: {name for name in found if name == "__pycache__" or name in dropped}
 
     shutil.copytree(REPOSITORY / "fhir_adapter", out / "fhir_adapter", ignore=unwanted())
     (out / "functions").mkdir()
@@ -176,7 +182,18 @@ def copy_code(function: str, out: Path) -> None:
     table = json.dumps(functions_of(REPOSITORY / "functions"), indent=1, sort_keys=True)
     (out / "functions" / "serving" / "models.json").write_text(table + "\n", encoding="utf-8")
     folder = out / "functions" / function
-    shutil.copytree(REPOSITORY / "functions" / function, folder, ignore=unwanted(*OFFLINE))
+    trained = (REPOSITORY / "functions" / function / "packages").is_dir()
+    shutil.copytree(REPOSITORY / "functions" / function, folder, ignore=unwanted(*(OFFLINE if trained else ())))
+    for other in RUNS.get(function, ()):
+        shutil.copytree(
+            REPOSITORY / "functions" / other, out / "functions" / other, ignore=unwanted(*OFFLINE, "app", "report.html")
+        )
+    if function in SHOWS:
+        for path in sorted((REPOSITORY / "functions").glob("*/packages/*/*")):
+            if path.name in SAID:
+                copy = out / path.relative_to(REPOSITORY)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, copy)
 
 
 def functions_of(folder: Path) -> dict[str, str]:

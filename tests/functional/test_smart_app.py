@@ -14,8 +14,19 @@ from functions.smart_app.api import launch_url, redirect_uri
 from tests.fake_authorization import CLIENT, claims_of, header_of
 from tests.fakes import BASE
 from tests.functional.conftest import Cloud
-from tests.samples import tenant_json
-from tests.smart import APP, EHR_ORIGIN, RSA, Browser, Hospital, lambda_context, with_interval
+from tests.samples import encounter, patient, tenant_json
+from tests.smart import (
+    APP,
+    EHR_ORIGIN,
+    NAME,
+    RSA,
+    Browser,
+    Hospital,
+    declined,
+    lambda_context,
+    predicted,
+    with_interval,
+)
 
 pytestmark = pytest.mark.usefixtures("namespace")
 
@@ -61,13 +72,26 @@ def test_one_round_trip_brings_the_page_and_the_token_goes_to_the_base_only() ->
 
 
 def test_risks_stand_in_words_and_numbers_with_their_interval() -> None:
-    hospital = Hospital()
-    hospital.ehr.put({**with_interval(), "id": "with-interval"})
+    hospital = Hospital(resources=[patient(name=[NAME]), encounter(), *predicted()])
     body = hospital.page()["body"]
-    assert re.search(r'<th scope="row">1 year</th><td class="number">25%</td>\s*<td>20% to 31%</td>', body)
     assert "about 7 of 100 such patients" in body and "30 days" in body
-    assert "A required measurement is missing." in body, "the abstention"
-    assert "preliminary, not confirmed by a clinician" in body
+    assert "preliminary, not confirmed by a clinician" in body and "states no interval" in body
+    hospital = Hospital(resources=[patient(name=[NAME]), encounter(), with_interval()])
+    row = re.search(r'<th scope="row">1 year</th>(.*?)</tr>', hospital.page()["body"], re.DOTALL)
+    assert row and '<span class="number">25%</span>' in row[1] and "20% to 31%" in row[1]
+
+
+def test_why_there_is_no_prediction_and_what_there_was_before() -> None:
+    body = Hospital(resources=[patient(name=[NAME]), encounter(), *declined()]).page()["body"]
+    assert "A required measurement is missing." in body and "heart rate" in body
+    assert "25% within 1 year" not in body
+    hospital = Hospital()
+    path = hospital.signed_in()
+    body = hospital.page(path)["body"]
+    assert "Other results of this model (1)" in body and "A required measurement is missing." in body
+    key = re.search(r'\?show=([0-9a-f]{20})"', body)
+    assert key and "25% within 1 year" in body + hospital.page(f"{path}?show={key[1]}")["body"]
+    assert hospital.page(f"{path}?show=<script>&done=<b>")["body"].count("<b>") == 0
 
 
 def test_names_are_escaped_and_nothing_else_runs() -> None:
@@ -306,10 +330,13 @@ def test_signing_out_works_where_nothing_can_be_revoked() -> None:
 
 @pytest.mark.parametrize("locale", ["zh-CN", "zh-Hans", "zh"])
 def test_in_chinese(locale: str) -> None:
-    hospital = Hospital(tenant={"locale": locale})
+    hospital = Hospital(tenant={"locale": locale}, resources=[patient(name=[NAME]), encounter(), *predicted()])
     body = hospital.page()["body"]
     assert '<html lang="zh-Hans">' in body and "该患者的结果" in body and "100 名类似患者中约 7 名" in body
-    assert "缺少必需的测量值" in body and "急性心肌梗死后死亡" in body and "风险：全因死亡" in body
+    assert "急性心肌梗死后死亡" in body and "风险：全因死亡" in body and "年龄" in body and "81 岁" in body
+    for resource in declined():
+        hospital.ehr.put(resource)
+    assert "缺少必需的测量值" in hospital.page()["body"]
     refused = hospital.launch(iss="https://evil.test/fhir")["body"]
     assert "该电子病历系统未登记" in refused and "怎么办" in refused
 

@@ -509,8 +509,11 @@ def test_references_elsewhere_are_neither_followed_nor_shown() -> None:
     hospital = Hospital()
     risk = next(iter(hospital.ehr.of_type("RiskAssessment")))
     hospital.ehr.put_raw({**risk, "basis": [*risk["basis"], {"reference": f"{EVIL}/Observation/9"}]})
-    body = hospital.page()["body"]
-    assert "Observation/hr" in body and "evil" not in body and hospital.server.outside == []
+    path = hospital.signed_in()
+    body = hospital.page(path)["body"]
+    for key in re.findall(r'"(/smart/general/app/[^"/]+/sources/[0-9a-f]+)"', body):
+        body += hospital.page(key)["body"]
+    assert "What the result was made from" in body and "evil" not in body.lower() and hospital.server.outside == []
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from fhir_adapter.codes import MODEL_TAG, concept
 from fhir_adapter.evidence import evidence_of
 from fhir_adapter.prediction import CompetingRisk, Diagnosis, Finding, Measurement, RiskAtHorizon
+from functions.smart_app.findings import Measured
 from functions.smart_app.person import Person, person_of
-from functions.smart_app.results import Answer, Reading, Risk, answers_of
+from functions.smart_app.results import Answer, Risk, answers_of
 from tests.fakes import BASE
 from tests.smart import with_interval, written
 from tests.unit.test_evidence import MODEL, PREDICTION, context
@@ -43,7 +44,7 @@ def test_a_prediction_is_one_answer_though_it_is_two_resources() -> None:
     (answer,) = found
     assert answer.when == datetime(2026, 1, 10, 8, tzinfo=UTC) and answer.status == "preliminary"
     assert answer.title == "Death after acute myocardial infarction" and answer.method.endswith("1.0.0")
-    assert answer.reference.startswith("RiskAssessment/") and "Observation/hr" in answer.sources
+    assert answer.reference.startswith("RiskAssessment/") and "Observation/hr/_history/2" in answer.sources
 
 
 def test_the_observation_alone_tells_the_same_risks() -> None:
@@ -77,9 +78,11 @@ def test_a_diagnosis_tells_what_was_measured() -> None:
     fibrillation = Finding("af", "Atrial fibrillation", concept("http://snomed.info/sct", "49436004"), 0.8, 0.5)
     rate = Measurement("rate", "Heart rate", concept("http://loinc.org", "8867-4"), 96.0, "/min")
     found = answers(*of(Diagnosis((fibrillation,), (rate,)), model, about="ImagingStudy/i1"))
-    readings = [reading for answer in found for reading in answer.readings]
-    assert Reading("Heart rate", "96 /min") in readings
-    assert [reading.value for reading in readings if "fibrillation" in reading.name] == ["80 %"]
+    assert [answer.measurements for answer in found] == [(Measured("Heart rate", "8867-4", 96.0, "/min"),)], (
+        "one answer"
+    )
+    assert [(item.percent, item.stated) for answer in found for item in answer.findings] == [(80.0, True)]
+    assert [answer.report for answer in found] != [""] and found[0].title == "ECG"
     assert [risk for answer in found for risk in answer.risks] == [Risk("Atrial fibrillation", None, 80.0)]
 
 
