@@ -18,7 +18,7 @@ export SAM_CLI_TELEMETRY := 0
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-test setup-train demo test check bench lock sam-build clean \
         build-ReceiverFunction build-SurvivalFunction build-DiagnosisFunction build-AllocationFunction \
-        build-ReconcileFunction
+        build-ReconcileFunction build-SmartAppFunction build-CdsHooksFunction
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -112,9 +112,12 @@ lock: $(PY) ## remake requirements/*.txt from pyproject.toml (ARGS=--upgrade for
 	@$(LOCK) $(ARGS) --extra test -c requirements/train.txt pyproject.toml -o requirements/test.txt
 	@$(LOCK) $(ARGS) --extra demo -c requirements/train.txt pyproject.toml -o requirements/demo.txt
 	@$(LOCK) $(ARGS) -c requirements/train.txt pyproject.toml -o requirements/lambda-survival.txt
-	@$(LOCK) $(ARGS) --extra diagnosis -c requirements/train.txt pyproject.toml -o requirements/lambda-diagnosis.txt
-	@for name in receiver reconcile; do \
-	    $(PY) -c '$(EXTRA)' $$name \
+	@for name in allocation cds_hooks diagnosis; do \
+	    $(LOCK) $(ARGS) --extra $$name -c requirements/train.txt pyproject.toml \
+	        -o requirements/lambda-$$name.txt || exit 1; \
+	done
+	@for name in receiver reconcile smart_app; do \
+	    $(PY) -c '$(EXTRA)' $${name%_app} \
 	        | $(LOCK) $(ARGS) -c requirements/train.txt - -o requirements/lambda-$$name.txt || exit 1; \
 	done
 	@! grep -nE '^bedside|//' requirements/*.txt
@@ -141,6 +144,12 @@ build-AllocationFunction: $(PY)
 
 build-ReconcileFunction: $(PY)
 	@$(PACKAGE) reconcile
+
+build-SmartAppFunction: $(PY)
+	@$(PACKAGE) smart_app
+
+build-CdsHooksFunction: $(PY)
+	@$(PACKAGE) cds_hooks
 
 clean: ## remove what was built; .venv stays
 	@rm -rf build .aws-sam .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -61,6 +61,9 @@ MODEL_IDENTIFIER = f"{BEDSIDE_OID}.5"
 MODEL_METHOD = f"{BEDSIDE_OID}.6"
 APPLICATION = f"{BEDSIDE_OID}.7"
 ABOUT_TAG = f"{BEDSIDE_OID}.8"
+# Why a person set an answer aside: on a card, or on the page.
+OVERRIDE_REASON = f"{BEDSIDE_OID}.9"
+REVIEW = f"{BEDSIDE_OID}.10"
 
 FHIR_JSON = "application/fhir+json"
 

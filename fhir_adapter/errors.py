@@ -11,6 +11,14 @@
     │   ├── NotificationTooLarge    413: over the body limit
     │   ├── NotificationUnauthorized 401: missing or wrong secret
     │   └── UnknownSubscription     404: no such tenant or subscription
+    ├── cds_hooks.CdsHooksError     a CDS Hooks call is refused (carries an HTTP status)
+    │   ├── MalformedRequest        400: not JSON, not the hook's, or a field is missing or wrong
+    │   ├── ClientUnauthorized      401: the client's token is missing or not good
+    │   ├── ForeignServer           403: fhirServer is not the tenant's
+    │   ├── UnknownService          404: no such tenant, or no such service
+    │   ├── PrefetchMissing         412: needed data was neither sent nor can be read
+    │   ├── RequestTooLarge         413: over the body limit
+    │   └── CallerUnknowable        503: (also Unavailable) the client's keys or used tokens cannot be read now
     ├── FhirServerError             the EHR refused or could not be reached
     │   ├── FhirUnavailable         worth another try later (timeouts, 429, 5xx)
     │   │   ├── auth.AuthorizationUnavailable   no token now
@@ -19,6 +27,16 @@
     │       ├── auth.AuthorizationRefused       no token, and none later
     │       ├── bulk.BulkExportFailed           the export is over
     │       └── egress.EgressRefused            not one of the tenant's hosts; not sent
+    ├── smart.SmartError            a launch or a session of the app cannot go on (carries an HTTP status)
+    │   ├── LaunchRefused           400: not of a registered EHR; nothing was sent
+    │   ├── CallbackRefused         400: the callback belongs to no launch of this browser
+    │   ├── AuthorizationDenied     403, 502, 503: the authorization server said no
+    │   ├── EhrUnsuitable           502: the EHR's SMART configuration lacks what is needed, or leads elsewhere
+    │   ├── TokenRefused            502: the token endpoint refused, or answered what the standard does not say
+    │   │   └── IdTokenRefused      502: not one of this issuer, for us, for this launch, now
+    │   ├── PatientMissing          400: no patient is open in the EHR
+    │   ├── SessionEnded            401: there is no session any more
+    │   └── EhrSilent               503: (also Unavailable) the EHR does not answer now
     ├── dicomweb.ImageStoreError    an image store could not do what it was asked to
     │   ├── ImageStoreUnavailable   worth another try later
     │   ├── ImageStoreRejected      the same request will fail again

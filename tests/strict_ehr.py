@@ -388,7 +388,7 @@ def _names(reference: Json | None, value: str) -> bool:
 
 _FITS: dict[str, Callable[[Json, str], bool]] = {
     "_id": lambda found, value: found["id"] in value.split(","),
-    "_tag": lambda found, value: value in _tokens(found["meta"].get("tag", [])),
+    "_tag": lambda found, value: not set(_tokens(found["meta"].get("tag", []))).isdisjoint(value.split(",")),
     "_lastUpdated": lambda found, value: _in_time(datetime.fromisoformat(found["meta"]["lastUpdated"]), value),
     "identifier": lambda found, value: (
         value.replace("\\", "") in [f"{item['system']}|{item['value']}" for item in found.get("identifier", [])]

@@ -8,27 +8,22 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import urlencode
 
 import httpx
-import orjson
 
-from fhir_adapter.auth.errors import AuthorizationRefused, AuthorizationUnavailable
+from fhir_adapter.auth.errors import AuthorizationRefused
 from fhir_adapter.auth.tokens import Token
+from fhir_adapter.auth.wire import json_object, seconds_of, send
 from fhir_adapter.codes import Json
 from fhir_adapter.keys import SigningKey
-from fhir_adapter.retry import retry_after, worth_another_try
 
-__all__ = ["ASSERTION_TYPE", "client_assertion", "exchange", "token_endpoint"]
+__all__ = ["ASSERTION_TYPE", "client_assertion", "exchange", "granted_token", "token_answer", "token_endpoint"]
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 # SMART allows five minutes; one is left for a clock of ours that is ahead.
 ASSERTION_SECONDS = 240
-BODY_LIMIT = 64 * 1024
-BODY_SECONDS = 15.0
 _CODE = re.compile(r"[a-z_]{1,40}\Z")
 # RFC 6750, 2.1; also keeps a token from carrying a line break into a header.
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
@@ -74,10 +69,10 @@ def token_endpoint(http: httpx.Client, base: str, alg: str, allow_private: bool)
     ------
     AuthorizationUnavailable, AuthorizationRefused
     """
-    response = _send(http, "discovery", "GET", f"{base}/.well-known/smart-configuration")
+    response = send(http, "discovery", "GET", f"{base}/.well-known/smart-configuration")
     if response.is_error:
         raise AuthorizationRefused(f"discovery was answered {response.status_code}", response.status_code)
-    document = _object(response, "discovery")
+    document = json_object(response, "discovery")
     found = document.get("token_endpoint")
     if not isinstance(found, str) or not found:
         raise AuthorizationRefused("the SMART configuration names no token_endpoint")
@@ -111,15 +106,42 @@ def exchange(http: httpx.Client, token_url: str, assertion: str, scopes: Sequenc
         "client_assertion": assertion,
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    response = _send(http, "the token endpoint", "POST", token_url, urlencode(form).encode(), headers)
+    response = send(http, "the token endpoint", "POST", token_url, urlencode(form).encode(), headers)
+    return granted_token(token_answer(response), scopes, now)
+
+
+def token_answer(response: httpx.Response) -> Json:
+    """Return what a token endpoint answered (RFC 6749, 5.1).
+
+    Raises
+    ------
+    AuthorizationRefused
+        When it is an error (5.2), with its code and none of its text, or no JSON object.
+    """
     if response.is_error:
-        code = _object(response, "the token endpoint", lenient=True).get("error")
-        told = f" ({code})" if isinstance(code, str) and _CODE.match(code) else ""
-        raise AuthorizationRefused(f"the token endpoint answered {response.status_code}{told}", response.status_code)
-    return _token(_object(response, "the token endpoint"), scopes, now)
+        code = json_object(response, "the token endpoint", lenient=True).get("error")
+        known = code if isinstance(code, str) and _CODE.match(code) else None
+        told = f" ({known})" if known else ""
+        raise AuthorizationRefused(
+            f"the token endpoint answered {response.status_code}{told}", response.status_code, known
+        )
+    return json_object(response, "the token endpoint")
 
 
-def _token(answer: Json, asked: Sequence[str], now: float) -> Token:
+def granted_token(answer: Json, asked: Sequence[str], now: float) -> Token:
+    """Return the access token of an answer.
+
+    Parameters
+    ----------
+    asked : sequence of str
+        Scopes that count as granted where the answer does not say.
+    now : float
+        Seconds since the epoch, before it was asked for.
+
+    Raises
+    ------
+    AuthorizationRefused
+    """
     value, kind = answer.get("access_token"), answer.get("token_type")
     if not isinstance(value, str) or not _TOKEN.match(value):
         raise AuthorizationRefused("the token endpoint's answer holds no access_token")
@@ -128,60 +150,4 @@ def _token(answer: Json, asked: Sequence[str], now: float) -> Token:
     granted = answer.get("scope")
     # RFC 6749, 5.1: scope may be left out when it is what was asked for.
     scopes = frozenset(granted.split()) if isinstance(granted, str) else frozenset(asked)
-    return Token(value, now, _seconds(answer.get("expires_in")), scopes)
-
-
-def _seconds(value: Any) -> float | None:
-    """Some servers send the lifetime as text."""
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, seconds) if seconds < float("inf") else None
-
-
-def _send(
-    http: httpx.Client,
-    what: str,
-    method: str,
-    url: str,
-    content: bytes | None = None,
-    headers: dict[str, str] | None = None,
-) -> httpx.Response:
-    give_up = time.monotonic() + BODY_SECONDS
-    try:
-        with http.stream(method, url, content=content, headers={"Accept": "application/json", **(headers or {})}) as r:
-            body = b""
-            for part in r.iter_bytes():
-                body += part
-                if time.monotonic() > give_up:
-                    raise AuthorizationUnavailable(f"{what} answers too slowly")
-                if len(body) > BODY_LIMIT:
-                    raise AuthorizationRefused(f"{what} answered with more than {BODY_LIMIT} bytes")
-            response = httpx.Response(r.status_code, headers=_plain(r.headers), content=body)
-    except (httpx.InvalidURL, ValueError):  # ValueError: a host name that is no IDN
-        raise AuthorizationRefused(f"{what}: its URL is not valid") from None
-    except httpx.RequestError as error:
-        raise AuthorizationUnavailable(f"{what} did not answer ({type(error).__name__})") from None
-    if worth_another_try(response):
-        raise AuthorizationUnavailable(
-            f"{what} answered {response.status_code}", response.status_code, retry_after(response)
-        )
-    return response
-
-
-def _plain(headers: httpx.Headers) -> dict[str, str]:
-    """The body was decoded already."""
-    return {name: value for name, value in headers.items() if name in ("content-type", "retry-after")}
-
-
-def _object(response: httpx.Response, what: str, lenient: bool = False) -> Json:
-    try:
-        body = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        body = None
-    if isinstance(body, dict):
-        return body
-    if lenient:
-        return {}
-    raise AuthorizationRefused(f"{what} answered with something else than a JSON object", response.status_code)
+    return Token(value, now, seconds_of(answer.get("expires_in")), scopes)

@@ -8,7 +8,7 @@ is one result. Everything is checked before it leaves, and is ``preliminary`` un
 ::
 
     build -> results (components, rationale), diagnosis, device, provenance -> labels -> check
-    attest -> labels, check
+    attest, review -> labels, check
 """
 
 from fhir_adapter.evidence.attest import Attestation, attest, attestation, verified
@@ -17,6 +17,7 @@ from fhir_adapter.evidence.check import check
 from fhir_adapter.evidence.device import card_id, device, device_id, digest_of, model_card
 from fhir_adapter.evidence.labels import confidence, label_elements, percent
 from fhir_adapter.evidence.rationale import rationale_of
+from fhir_adapter.evidence.review import confirmation, rejection
 from fhir_adapter.evidence.times import data_cutoff, horizon_days
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "card_id",
     "check",
     "confidence",
+    "confirmation",
     "data_cutoff",
     "device",
     "device_id",
@@ -38,6 +40,7 @@ __all__ = [
     "model_card",
     "percent",
     "rationale_of",
+    "rejection",
     "result_key",
     "result_query",
     "verified",

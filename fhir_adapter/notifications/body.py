@@ -11,7 +11,7 @@ import orjson
 from fhir_adapter.codes import Json
 from fhir_adapter.errors import MalformedNotification, NotificationTooLarge
 
-__all__ = ["MAX_BODY", "MAX_DEPTH", "check_media_type", "decode_body", "parse_json"]
+__all__ = ["MAX_BODY", "MAX_DEPTH", "check_media_type", "decode_body", "parse_json", "parse_object"]
 
 MAX_BODY = 1_048_576
 MAX_DEPTH = 64
@@ -77,13 +77,27 @@ def decode_body(body: bytes, encoding: str, limit: int = MAX_BODY) -> bytes:
 def parse_json(body: bytes, depth: int = MAX_DEPTH) -> Json:
     """Parse a resource, refusing what is not one (FHIR R4 json.html).
 
+    Raises
+    ------
+    MalformedNotification
+        As :func:`parse_object`, or no resourceType.
+    """
+    parsed = parse_object(body, depth)
+    if not isinstance(parsed.get("resourceType"), str):
+        raise MalformedNotification("the body is not a FHIR resource: resourceType is missing")
+    return parsed
+
+
+def parse_object(body: bytes, depth: int = MAX_DEPTH) -> Json:
+    """Parse a JSON object, refusing what could not be stored or walked.
+
     orjson itself refuses what is not UTF-8 (overlong forms, lone surrogates), a byte-order mark and raw control
     characters; of duplicate keys the last counts.
 
     Raises
     ------
     MalformedNotification
-        Not JSON, nested deeper than `depth`, a NUL character, no object, or no resourceType.
+        Not JSON, nested deeper than `depth`, a NUL character, or no object.
     """
     try:
         parsed = orjson.loads(body)
@@ -93,8 +107,8 @@ def parse_json(body: bytes, depth: int = MAX_DEPTH) -> Json:
         raise MalformedNotification(f"the body is nested deeper than {depth} levels")
     if b"\\" in body and _ESCAPED_NUL.search(body):
         raise MalformedNotification("the body holds a NUL character, which no FHIR string may")
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("resourceType"), str):
-        raise MalformedNotification("the body is not a FHIR resource: resourceType is missing")
+    if not isinstance(parsed, dict):
+        raise MalformedNotification("the body is not a JSON object")
     return parsed
 
 

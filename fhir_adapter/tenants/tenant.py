@@ -12,6 +12,8 @@ from typing import Any
 from fhir_adapter.codes import Json
 from fhir_adapter.errors import ConfigurationError
 from fhir_adapter.tenants.auth import Auth, BackendServicesAuth, BearerAuth, NoAuth, read_auth
+from fhir_adapter.tenants.cds_hooks import CdsHooks, read_cds_hooks
+from fhir_adapter.tenants.smart import SmartApp, read_smart
 from fhir_adapter.tenants.subscription import SubscriptionEntry
 from fhir_adapter.tenants.urls import checked_host, checked_url, origin_of_checked
 from fhir_adapter.terminology import Terminology
@@ -28,6 +30,7 @@ _KNOWN = frozenset(
     {"name", "fhir_base", "fhir_version", "dicomweb_root", "auth", "organization", "subscriptions", "allow_private"}
     | {"allowed_hosts", "locale", "time_zone", "code_systems", "audit", "concept_maps"}
     | {"study_stable_seconds", "study_patience_seconds", "imaging_results", "patient_id_systems"}
+    | {"smart", "cds_hooks"}
 )
 
 # Seconds; SQS keeps a message for so long in the queue of the template.
@@ -76,6 +79,10 @@ class Tenant:
     imaging_results : {"fhir", "dicom"}
         Where results of imaging models go: to the EHR, or to the image store as well, as a structured report and a
         picture of what the model looked at.
+    smart : SmartApp or None
+        How the app at the clinician's side is registered there; None where it is not.
+    cds_hooks : CdsHooks or None
+        Who may call our CDS services there, and what they offer; None where nobody may.
     patient_id_systems : mapping of str to str
         From an issuer of patient ids, as DICOM files name it (Issuer of Patient ID, or its universal entity id; empty
         for files that name none), to the system of these ids in Patient.identifier. A file whose issuer is named here
@@ -99,6 +106,8 @@ class Tenant:
     study_stable_seconds: float = 60.0
     study_patience_seconds: float = 3600.0
     imaging_results: str = "fhir"
+    smart: SmartApp | None = None
+    cds_hooks: CdsHooks | None = None
     patient_id_systems: Mapping[str, str] = field(default_factory=dict)
     _origins: frozenset[str] = field(init=False, repr=False, compare=False)
 
@@ -200,14 +209,15 @@ class Tenant:
             if not isinstance(data.get(key, kind()), kind):
                 raise ConfigurationError(f"{where}: {key} must be a JSON {'array' if kind is list else 'boolean'}")
         root = data.get("dicomweb_root")
+        subscriptions = {key: SubscriptionEntry.from_dict(key, entry) for key, entry in data["subscriptions"].items()}
+        models = tuple(dict.fromkeys(model for entry in subscriptions.values() for model in entry.models))
+        hooks = data.get("cds_hooks")
         return cls(
             name=data["name"],
             fhir_base=checked_url(where, "fhir_base", data["fhir_base"], private),
             auth=read_auth(data["auth"], where, private) if "auth" in data else NoAuth(),
             organization=data.get("organization") or data["name"],
-            subscriptions={
-                key: SubscriptionEntry.from_dict(key, entry) for key, entry in data["subscriptions"].items()
-            },
+            subscriptions=subscriptions,
             allow_private=private,
             fhir_version=".".join(str(data.get("fhir_version", "4.0")).split(".")[:2]),
             dicomweb_root=None if root is None else checked_url(where, "dicomweb_root", root, private),
@@ -220,6 +230,8 @@ class Tenant:
             study_stable_seconds=data.get("study_stable_seconds", 60.0),
             study_patience_seconds=data.get("study_patience_seconds", 3600.0),
             imaging_results=data.get("imaging_results", "fhir"),
+            smart=None if data.get("smart") is None else read_smart(data["smart"], where, private),
+            cds_hooks=None if hooks is None else read_cds_hooks(hooks, where, private, models),
             patient_id_systems=dict(data.get("patient_id_systems", {})),
         )
 

@@ -114,6 +114,10 @@ def run(args: argparse.Namespace) -> int:
                     console.print(_compared(report.measurements))
             _verdict(report, console)
             if not args.once:
+                if twin.front_url:
+                    console.print(
+                        f"\nThe EHR:  [bold]{twin.front_url}[/bold]   (choose a patient: Bedside opens inside)"
+                    )
                 console.print(f"\nThe page: [bold]{twin.page_url}[/bold]   (Ctrl-C ends everything)")
                 stay()
     except FAILURES as error:

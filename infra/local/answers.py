@@ -10,8 +10,8 @@ from typing import Any
 from fhir_adapter.codes import ABSTENTION_REASON, AI_CONFIDENCE
 from fhir_adapter.evidence.components import COMPETING_CURVE, CURVE, LOWER, MEDIAN, UPPER
 from fhir_adapter.evidence.times import horizon_days
-from infra.local.chart import Curve
-from infra.local.diagnoses import Finding, Measured, findings_of, measured_of, study_of
+from functions.smart_app.chart import Curve
+from functions.smart_app.findings import Finding, Measured, findings_of, measured_of, study_of
 from infra.local.people import Person, person_of
 
 __all__ = ["Competing", "Person", "Result", "Risk", "abstention_of", "diagnosis_of", "prediction_of"]

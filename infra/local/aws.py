@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +13,15 @@ import boto3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
-from functions.serving.tenants import TENANT_PREFIX
+from functions.serving.tenants import KEY_PREFIX, TENANT_PREFIX
 from infra.local.server import LOOPBACK
 
 REGION = "eu-central-1"
 IDEMPOTENCY_TABLE = "bedside-idempotency"
 LEDGER_TABLE = "bedside-ledger"
+SESSION_TABLE = "bedside-sessions"
+CDS_HOOKS_TABLE = "bedside-cds-hooks"
+SESSION_KEY_SECRET = "bedside/session-key"  # noqa: S105 - its name
 BUCKET = "bedside-twin"
 MAX_RECEIVE_COUNT = 5
 
@@ -79,6 +83,7 @@ class LocalAws:
         self._forget()
         self._create_queues()
         self._create_tables()
+        self._put_secret(SESSION_KEY_SECRET, {"kid": "1", "k": secrets.token_urlsafe(48)})
         s3 = self.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         s3.close()
@@ -105,11 +110,18 @@ class LocalAws:
 
     def put_tenant(self, tenant: str, description: Mapping[str, object]) -> None:
         """Store what the functions may know of a tenant, under ``bedside/tenants/{tenant}``."""
+        self._put_secret(TENANT_PREFIX + tenant, description)
+
+    def put_key(self, name: str, key: Mapping[str, object]) -> None:
+        """Store a private key of ours, a JWK, under ``bedside/keys/{name}``."""
+        self._put_secret(KEY_PREFIX + name, key)
+
+    def _put_secret(self, name: str, content: Mapping[str, object]) -> None:
         secretsmanager = self.client("secretsmanager")
         try:
-            secretsmanager.create_secret(Name=TENANT_PREFIX + tenant, SecretString=json.dumps(description))
+            secretsmanager.create_secret(Name=name, SecretString=json.dumps(content))
         except secretsmanager.exceptions.ResourceExistsException:
-            secretsmanager.put_secret_value(SecretId=TENANT_PREFIX + tenant, SecretString=json.dumps(description))
+            secretsmanager.put_secret_value(SecretId=name, SecretString=json.dumps(content))
         finally:
             secretsmanager.close()
 
@@ -135,6 +147,9 @@ class LocalAws:
             "DIAGNOSIS_DEAD_LETTER_QUEUE_URL": self.diagnosis.dead_letter_url,
             "IDEMPOTENCY_TABLE": IDEMPOTENCY_TABLE,
             "LEDGER_TABLE": LEDGER_TABLE,
+            "SESSION_TABLE": SESSION_TABLE,
+            "SESSION_KEY_SECRET": SESSION_KEY_SECRET,
+            "CDS_HOOKS_TABLE": CDS_HOOKS_TABLE,
             "TENANT_SECRET_PREFIX": TENANT_PREFIX,
             "MAX_RECEIVE_COUNT": str(MAX_RECEIVE_COUNT),
             "POWERTOOLS_METRICS_NAMESPACE": "Bedside",
@@ -159,7 +174,8 @@ class LocalAws:
 
     def _create_tables(self) -> None:
         dynamodb = self.client("dynamodb")
-        for table, key, expires in ((IDEMPOTENCY_TABLE, "id", "expiration"), (LEDGER_TABLE, "pk", "expires")):
+        keyed = [(table, "pk", "expires") for table in (LEDGER_TABLE, SESSION_TABLE, CDS_HOOKS_TABLE)]
+        for table, key, expires in ((IDEMPOTENCY_TABLE, "id", "expiration"), *keyed):
             dynamodb.create_table(
                 TableName=table,
                 KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],

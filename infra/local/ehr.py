@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +79,8 @@ class SekmetEhr:
         self._context: Any = None
         self._base_url = ""
         self._token = ""
+        # Puts something around the server, from its base URL and its token: the twin's authorization server.
+        self.wrap: Callable[[ASGIApp, str, str], ASGIApp] | None = None
 
     @property
     def base_url(self) -> str:
@@ -101,7 +104,10 @@ class SekmetEhr:
         listener = bind(self._port)
         self._base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/fhir"
         app = self._application()
-        self._server = ThreadedServer(_FhirOnly(app), listener)
+        served: ASGIApp = _FhirOnly(app)
+        if self.wrap is not None:
+            served = self.wrap(served, self._base_url, self._token)
+        self._server = ThreadedServer(served, listener)
         self._server.start()
         self._await_ready()
 

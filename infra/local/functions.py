@@ -75,13 +75,13 @@ class FunctionLog(io.TextIOBase):
     """Where a function's standard output goes: CloudWatch in the cloud, a stream of our choice here.
 
     One object for the life of the process, because loggers keep the stream they first saw. It stands in for
-    ``sys.stdout`` while a function runs, and hands what other threads write to the real one.
+    ``sys.stdout`` while a function runs, and hands what threads write that are none of the function's to the real one.
     """
 
     def __init__(self) -> None:
         self.target: TextIO | None = None
-        self._inside = threading.local()
         self._outer: TextIO | None = None
+        self._others: frozenset[int | None] = frozenset()
 
     def writable(self) -> bool:
         """Yes."""
@@ -102,17 +102,20 @@ class FunctionLog(io.TextIOBase):
 
     @contextlib.contextmanager
     def capture(self) -> Iterator[None]:
-        """Take over this thread's standard output. Not for two threads at once."""
-        self._inside.yes = True
-        self._outer, before = sys.stdout, sys.stdout
+        """Take over the standard output of this thread and of those it starts. Not for two threads at once."""
+        ours = threading.get_ident()
+        self._others = frozenset(thread.ident for thread in threading.enumerate()) - {ours}
+        self._outer = sys.stdout
         try:
             with contextlib.redirect_stdout(self):
                 yield
         finally:
-            self._inside.yes, self._outer = False, before
+            self._outer = None
 
     def _stream(self) -> TextIO | None:
-        return self.target if getattr(self._inside, "yes", False) else self._outer
+        """Between two invocations only what a function left behind still writes, such as a call past its deadline."""
+        outer = self._outer
+        return self.target if outer is None or threading.get_ident() not in self._others else outer
 
 
 LOG = FunctionLog()
@@ -181,6 +184,10 @@ class InProcessFunction:
     def _forget_modules(self) -> None:
         """Forget the handler's module, which keeps what a Lambda environment keeps; the others keep nothing."""
         sys.modules.pop(self._module, None)
+        parent, _, child = self._module.rpartition(".")
+        if child in vars(sys.modules.get(parent, object)):
+            # the package would keep it, and it its connections
+            delattr(sys.modules[parent], child)
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:

@@ -41,16 +41,34 @@ NOTIFY_ROUTES = (
     ),
     "GET /.well-known/jwks.json",
 )
+SMART_ROUTES = (
+    "GET /smart/{tenant}/{name}",
+    "GET /smart/{tenant}/app/{view}",
+    "GET /smart/{tenant}/app/{view}/{what}/{key}",
+    "GET /smart/{tenant}/app/{view}/{what}/{key}/{name}",
+    "POST /smart/{tenant}/app/{view}/close",
+    "POST /smart/{tenant}/app/{view}/{what}/{key}",
+)
+CDS_ROUTES = tuple(
+    f"{method} /cds/{{tenant}}/cds-services{rest}"
+    for method, rests in (
+        ("GET", ("",)),
+        ("POST", ("/{service}", "/{service}/feedback")),
+        ("OPTIONS", ("", "/{service}", "/{service}/feedback")),
+    )
+    for rest in rests
+)
 
 Invoker = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class MatchedRoute:
-    """A route of the API and the path parameters that a request gave it."""
+    """A route of the API, the path parameters that a request gave it, and who answers it."""
 
     key: str
     path_parameters: dict[str, str]
+    invoke: Invoker
 
 
 class Gateway:
@@ -65,12 +83,16 @@ class Gateway:
     """
 
     def __init__(self, invoke: Invoker, routes: Sequence[str] = NOTIFY_ROUTES) -> None:
-        self._invoke = invoke
-        self._routes = [(key, *_pattern(key)) for key in routes]
+        self._routes: list[tuple[str, str, re.Pattern[str], Invoker]] = []
+        self.add(invoke, routes)
         self._lock = threading.Lock()
         self.accepted = 0
         self.refused = 0
         self.app = Starlette(routes=[Route("/{path:path}", self._handle, methods=METHODS)])
+
+    def add(self, invoke: Invoker, routes: Sequence[str]) -> None:
+        """Have a further function answer routes; what an earlier one answers stays with it."""
+        self._routes += [(key, *_pattern(key), invoke) for key in routes]
 
     async def _handle(self, request: Request) -> Response:
         route = self._match(request.method, request.scope["path"])
@@ -81,7 +103,7 @@ class Gateway:
             body += chunk
             if len(body) > MAX_PAYLOAD_BYTES:
                 return JSONResponse({"message": "Request Entity Too Large"}, 413)
-        response = await run_in_threadpool(self._respond, to_event(request, body, route))
+        response = await run_in_threadpool(self._respond, to_event(request, body, route), route.invoke)
         with self._lock:
             if response.status_code < 300:
                 self.accepted += 1
@@ -90,15 +112,15 @@ class Gateway:
         return response
 
     def _match(self, method: str, path: str) -> MatchedRoute | None:
-        for key, wanted, pattern in self._routes:
+        for key, wanted, pattern, invoke in self._routes:
             found = pattern.fullmatch(path) if wanted in (method, "ANY") else None
             if found:
-                return MatchedRoute(key, found.groupdict())
+                return MatchedRoute(key, found.groupdict(), invoke)
         return None
 
-    def _respond(self, event: dict[str, Any]) -> Response:
+    def _respond(self, event: dict[str, Any], invoke: Invoker) -> Response:
         try:
-            return to_response(self._invoke(event))
+            return to_response(invoke(event))
         except Exception as error:  # noqa: BLE001 - the edge: a handler that raises is a 500, as in the cloud
             logger.warning("the function raised %s", type(error).__name__)
             return JSONResponse({"message": "Internal Server Error"}, 500)

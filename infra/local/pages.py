@@ -19,9 +19,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from fhir_adapter.dicomweb import ImageStore
+from functions.smart_app.chart import Curve, bar_svg, mean_curve, survival_svg, swatch_svg
+from functions.smart_app.findings import study_of
+from functions.smart_app.pictures import FILMS, Pictures, strip_svg
 from infra.local.answers import Result
-from infra.local.chart import Curve, bar_svg, mean_curve, survival_svg, swatch_svg
-from infra.local.diagnoses import study_of
 from infra.local.phrases import (
     amount,
     horizon,
@@ -34,7 +35,6 @@ from infra.local.phrases import (
     words,
     years,
 )
-from infra.local.pictures import FILMS, Pictures, strip_svg
 from infra.local.results import FHIR_ID, REPORTING, EhrUnavailable, ResultReader
 from infra.local.subscriptions import MODELS
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from fhir_adapter.codes import MODEL_TAG
+from functions.smart_app.chart import Curve
 from infra.local.answers import Result, abstention_of, diagnosis_of, prediction_of
-from infra.local.chart import Curve
 from infra.local.subscriptions import FEEDS
 
 FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import uvicorn
@@ -59,6 +61,9 @@ class ThreadedServer:
             server_header=False,
             timeout_graceful_shutdown=5,
         )
+        # Addresses hold patients' ids, and what strangers write into them; uvicorn turns its log of them on again
+        # where somebody else set up logging.
+        logging.getLogger("uvicorn.access").disabled = True
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name=f"server-{self.port}", daemon=True
@@ -95,3 +100,11 @@ class ThreadedServer:
         if self._thread.is_alive():
             self._thread.join(timeout=15)
         self._listener.close()
+
+
+def serve(app: Any, listener: socket.socket, stack: ExitStack) -> str:
+    """Serve an application until a stack is closed; returns its address."""
+    server = ThreadedServer(app, listener)
+    stack.callback(server.stop)
+    server.start()
+    return server.url

@@ -6,11 +6,15 @@ r"""A hospital and its cloud on one machine.
         ^                                       \--> SQS (moto) -> QueuePoller -> diagnosis worker --FHIR-->    |
         |                                                                 Pacs <--DICOMweb--/                  |
         +------------------------------------ Pages (read only) <----------------------------------------------+
+
+    browser -> EhrFront --frame---> Gateway -> SMART app -----> guard -> SekmetEhr
+                        --signed--> Gateway -> CDS service --> guard -> SekmetEhr
 """
 
 from __future__ import annotations
 
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,17 +28,18 @@ from fhir_adapter.dicomweb import WebImageStore
 from infra.local.aws import REGION, LocalAws
 from infra.local.deadletters import DeadLetter
 from infra.local.ehr import Ehr, SekmetEhr
+from infra.local.ehrfront import APP_KEY, EhrFront
 from infra.local.errors import TwinError
 from infra.local.functions import LOG, LambdaFunction
-from infra.local.gateway import Gateway
+from infra.local.gateway import CDS_ROUTES, SMART_ROUTES, Gateway
 from infra.local.pacs import Pacs, open_pacs
 from infra.local.pages import Pages
 from infra.local.poller import BATCH_SIZE, QueuePoller
 from infra.local.queues import Queues, ended_events
-from infra.local.server import ThreadedServer, bind
+from infra.local.server import bind, serve
 from infra.local.subscriptions import ADMISSIONS, FEEDS, Feed, rest_hook, topic_based
 from infra.local.tenant import TENANT, description
-from infra.local.workers import DIAGNOSIS_BATCH_SIZE, start_functions
+from infra.local.workers import DIAGNOSIS_BATCH_SIZE, start_front, start_functions
 
 __all__ = ["TENANT", "Twin", "TwinError"]
 
@@ -49,12 +54,12 @@ class Twin:
     data_dir : Path
         Where the EHR keeps its data (``ehr/``), the image archive its own (``pacs/``) and the functions their log
         (``functions.log``). The cloud side forgets everything at the end.
-    page_port, gateway_port, ehr_port : int, optional
-        Ports on 127.0.0.1; free ones by default.
+    page_port, gateway_port, ehr_port, front_port : int, optional
+        Ports on 127.0.0.1; free ones by default. The last is that of the EHR's own pages.
     lambda_emulator : bool
         Run the functions in AWS's own runtime emulator instead of in this process.
     ehr : Ehr, optional
-        Another FHIR server instead of sekmet.
+        Another FHIR server instead of sekmet; it has no front.
     receiver, worker, diagnosis : LambdaFunction, optional
         Other functions instead of Bedside's; started and stopped here.
     archive : callable, optional
@@ -73,6 +78,7 @@ class Twin:
         gateway_port: int | None = None,
         ehr_port: int | None = None,
         lambda_emulator: bool = False,
+        front_port: int | None = None,
         ehr: Ehr | None = None,
         receiver: LambdaFunction | None = None,
         worker: LambdaFunction | None = None,
@@ -85,7 +91,7 @@ class Twin:
         self.ehr: Ehr = ehr or SekmetEhr(data_dir / "ehr", ehr_port)
         self.aws = LocalAws(visibility_timeout)
         self._secrets = {feed.name: secrets.token_urlsafe(32) for feed in FEEDS}
-        self._ports = (page_port, gateway_port)
+        self._ports = (page_port, gateway_port, front_port)
         self._emulated = lambda_emulator
         self._audit = audit
         self._given = (receiver, worker, diagnosis)
@@ -94,6 +100,8 @@ class Twin:
         self.environment: dict[str, str] = {}
         self.gateway_url = ""
         self.page_url = ""
+        self.front_url = ""
+        self.front: EhrFront | None = None
         self.fhir: httpx.Client
         self.gateway: Gateway
         self.pacs: Pacs
@@ -113,22 +121,25 @@ class Twin:
 
     def _start(self, stack: ExitStack) -> None:
         """Start everything; what is started later is stopped earlier, and the EHR before what it notifies."""
-        page_port, gateway_port = self._ports
+        page_port, gateway_port, front_port = self._ports
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        LOG.target = stack.enter_context((self.data_dir / "functions.log").open("a", encoding="utf-8"))
+        LOG.target = stack.enter_context((self.data_dir / "functions.log").open("a", buffering=1, encoding="utf-8"))
         stack.callback(setattr, LOG, "target", None)
         self.aws.start()
         stack.callback(self.aws.stop)
         self.environment = self.aws.environment()
         receiver, worker, diagnosis = start_functions(self._given, self.aws, stack, emulated=self._emulated)
         self.gateway = Gateway(receiver.invoke)
-        self.gateway_url = _serve(self.gateway.app, gateway_port, stack)
+        self.gateway_url = serve(self.gateway.app, bind(gateway_port), stack)
+        front_socket = self._open_front(front_port, stack)
         self.ehr.start()
         stack.callback(self.ehr.stop)
         self.images = self._images(stack)
         self.aws.put_tenant(TENANT, self._tenant())
         self.fhir = stack.enter_context(self._client())
-        self.page_url = _serve(Pages(stack.enter_context(self._client()), self.images).app, page_port, stack)
+        if self.front is not None and front_socket is not None:
+            serve(self.front.pages(stack.enter_context(self._client())), front_socket, stack)
+        self.page_url = serve(Pages(stack.enter_context(self._client()), self.images).app, bind(page_port), stack)
         sqs, self._dynamodb = self.aws.client("sqs"), self.aws.client("dynamodb")
         stack.callback(sqs.close)
         stack.callback(self._dynamodb.close)
@@ -144,6 +155,26 @@ class Twin:
             stack.callback(poller.stop)
         for poller in self.pollers:
             poller.start()
+
+    def _open_front(self, port: int | None, stack: ExitStack) -> socket.socket | None:
+        """Start what clinicians use, and have the EHR guarded; the front's pages come when the EHR is there.
+
+        Its address says ``localhost`` and the app's ``127.0.0.1``: to a browser these are two sites.
+        """
+        if not isinstance(self.ehr, SekmetEhr):
+            return None
+        listener = bind(port)
+        stack.callback(listener.close)
+        self.front_url = f"http://localhost:{listener.getsockname()[1]}"
+        self.front = EhrFront(self.front_url, self.gateway_url, TENANT)
+        stack.callback(self.front.close)
+        self.ehr.wrap = self.front.wrap
+        self.aws.put_key(APP_KEY, self.front.app_key)
+        for function, routes in zip(
+            start_front(self.aws, self.gateway_url, stack), (SMART_ROUTES, CDS_ROUTES), strict=True
+        ):
+            self.gateway.add(function.invoke, routes)
+        return listener
 
     def _images(self, stack: ExitStack) -> WebImageStore:
         """Start the image archive; one token opens it and the EHR, since a tenant has one."""
@@ -161,7 +192,8 @@ class Twin:
 
     def _tenant(self) -> dict[str, object]:
         """What the functions may know of this hospital."""
-        return description(self.ehr.base_url, self.pacs.root, self.ehr.token, self._secrets, self._audit)
+        known = description(self.ehr.base_url, self.pacs.root, self.ehr.token, self._secrets, self._audit)
+        return known | (self.front.settings() if self.front is not None else {})
 
     @property
     def secret(self) -> str:
@@ -286,10 +318,3 @@ class Twin:
 
 def _archive(folder: Path, token: str | None) -> Pacs:
     return open_pacs(folder, token=token)
-
-
-def _serve(app: Any, port: int | None, stack: ExitStack) -> str:
-    server = ThreadedServer(app, bind(port))
-    stack.callback(server.stop)
-    server.start()
-    return server.url

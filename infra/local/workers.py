@@ -10,7 +10,7 @@ from infra.local.emulator import EmulatedFunction
 from infra.local.errors import TwinError
 from infra.local.functions import InProcessFunction, LambdaFunction
 
-__all__ = ["DIAGNOSIS_BATCH_SIZE", "start_functions"]
+__all__ = ["DIAGNOSIS_BATCH_SIZE", "start_front", "start_functions"]
 
 # Handler, and seconds an invocation may take; by the second part of its name the queue of its dead letters is known.
 HANDLERS = (
@@ -20,6 +20,10 @@ HANDLERS = (
 )
 # As in the template: a study may take seconds to fetch.
 DIAGNOSIS_BATCH_SIZE = 3
+
+
+# Behind the HTTP API as the receiver is; a person or an EHR waits for their answers.
+FRONT_HANDLERS = (("functions.smart_app.app.handler", 30.0), ("functions.cds_hooks.app.handler", 30.0))
 
 
 def start_functions(
@@ -51,6 +55,35 @@ def start_functions(
             made = other or EmulatedFunction(handler, environment, timeout=seconds)
         else:
             made = other or InProcessFunction(handler, environment, seconds)
+        stack.callback(made.stop)
+        try:
+            made.start()
+        except Exception as error:  # the edge: initialising a function runs any code
+            raise TwinError(f"a function did not start: {type(error).__name__}: {error}") from error
+        functions.append(made)
+    return tuple(functions)
+
+
+def start_front(aws: LocalAws, base_url: str, stack: ExitStack) -> tuple[LambdaFunction, ...]:
+    """Start the SMART app and the CDS service, in this process.
+
+    Parameters
+    ----------
+    aws : LocalAws
+        Their cloud, started.
+    base_url : str
+        Origin of the HTTP API.
+    stack : ExitStack
+        Stops them.
+
+    Raises
+    ------
+    TwinError
+        One did not start.
+    """
+    functions = []
+    for handler, seconds in FRONT_HANDLERS:
+        made = InProcessFunction(handler, {**aws.environment(), "SMART_BASE_URL": base_url}, seconds)
         stack.callback(made.stop)
         try:
             made.start()

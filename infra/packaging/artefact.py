@@ -34,13 +34,18 @@ MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
 MODEL_NAME = re.compile(r"^name:[ \t]*[\"']?([A-Za-z0-9_-]+)", re.MULTILINE)
 
-# Modules of a function that run offline: training needs libraries that the artefact does not carry.
+# Modules of a function with models that run offline: training needs libraries that the artefact does not carry.
 OFFLINE = ("train", "evaluate", "data", "models", "export", "report", "benchmark", "fromfhir")
 
-# Where a function has another use for such a name, or rooms of its own that it does not serve from.
-OFFLINE_OF = {"allocation": (*(name for name in OFFLINE if name != "fromfhir"), "planner", "synthetic", "pictures")}
+# Where a function without models has rooms that it does not serve from.
+OFFLINE_OF = {"allocation": ("planner", "synthetic", "pictures")}
 # As in functions.serving.routes: models that are source and no package.
 WITHOUT_PACKAGE = {"ward": "allocation"}
+# Functions whose models another one runs, too: their code comes along, without their handler.
+RUNS = {"cds_hooks": ("survival",)}
+# Functions that show what a model is, and run none: of every package, what it says of itself.
+SHOWS = ("smart_app",)
+SAID = ("model.yaml", "card.md", "evaluation.json")
 
 # What no function uses at run time. Each name is a path in the artefact.
 UNUSED = (
@@ -62,7 +67,7 @@ UNUSED_SUFFIXES = (".c", ".h", ".lib", ".pxd", ".pyi", ".pyx")
 # Kept: METADATA and entry_points.txt, which importlib.metadata reads, and the licences, which must travel along.
 UNUSED_METADATA = ("INSTALLER", "RECORD", "REQUESTED", "WHEEL", "direct_url.json", "top_level.txt", "sboms")
 # The AWS services that the functions call; botocore carries descriptions of all of them.
-SERVICES = ("dynamodb", "secretsmanager", "sqs", "sts")
+SERVICES = ("dynamodb", "secretsmanager", "sqs", "ssm", "sts")
 
 
 @dataclass(frozen=True)
@@ -171,8 +176,8 @@ def copy_code(function: str, out: Path) -> None:
     """Copy what one function needs of ours."""
 
     def unwanted(*names: str) -> Callable[[Any, list[str]], set[str]]:
-        offline = {*names, *(f"{name}.py" for name in names)}
-        return lambda _, found: {name for name in found if name == "__pycache__" or name in offline}
+        dropped = {*names, *(f"{name}.py" for name in names)}
+        return lambda _, found: {name for name in found if name == "__pycache__" or name in dropped}
 
     shutil.copytree(REPOSITORY / "fhir_adapter", out / "fhir_adapter", ignore=unwanted())
     (out / "functions").mkdir()
@@ -181,7 +186,19 @@ def copy_code(function: str, out: Path) -> None:
     table = json.dumps(functions_of(REPOSITORY / "functions"), indent=1, sort_keys=True)
     (out / "functions" / "serving" / "models.json").write_text(table + "\n", encoding="utf-8")
     folder = out / "functions" / function
-    shutil.copytree(REPOSITORY / "functions" / function, folder, ignore=unwanted(*OFFLINE_OF.get(function, OFFLINE)))
+    trained = (REPOSITORY / "functions" / function / "packages").is_dir()
+    left_out = OFFLINE if trained else OFFLINE_OF.get(function, ())
+    shutil.copytree(REPOSITORY / "functions" / function, folder, ignore=unwanted(*left_out))
+    for other in RUNS.get(function, ()):
+        shutil.copytree(
+            REPOSITORY / "functions" / other, out / "functions" / other, ignore=unwanted(*OFFLINE, "app", "report.html")
+        )
+    if function in SHOWS:
+        for path in sorted((REPOSITORY / "functions").glob("*/packages/*/*")):
+            if path.name in SAID:
+                copy = out / path.relative_to(REPOSITORY)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, copy)
 
 
 def functions_of(folder: Path) -> dict[str, str]:

@@ -14,17 +14,27 @@ from infra.packaging.artefact import REPOSITORY
 
 PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+
+
+def asked(*extras: str) -> list[str]:
+    """What extras ask for, and those that they name."""
+    found: list[str] = []
+    for extra in extras:
+        for line in EXTRAS[extra]:
+            requirement = Requirement(line)
+            if requirement.name == "bedside":
+                found += [*PROJECT["dependencies"], *asked(*sorted(requirement.extras))]
+            else:
+                found.append(line)
+    return found
+
+
 ASKED = {
-    "demo": [*PROJECT["dependencies"], *EXTRAS["demo"]],
-    "test": [*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["diagnosis"], *EXTRAS["test"]],
-    "train": [
-        *(*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["diagnosis"]),
-        *(*EXTRAS["test"], *EXTRAS["train"]),
-    ],
-    "lambda-receiver": EXTRAS["receiver"],
-    "lambda-reconcile": EXTRAS["reconcile"],
+    **{name: [*PROJECT["dependencies"], *asked(name)] for name in ("demo", "test")},
+    "train": asked("bench", "train"),
     "lambda-survival": PROJECT["dependencies"],
-    "lambda-diagnosis": [*PROJECT["dependencies"], *EXTRAS["diagnosis"]],
+    "lambda-smart_app": asked("smart"),
+    **{f"lambda-{name}": asked(name) for name in ("receiver", "reconcile", "diagnosis", "allocation", "cds_hooks")},
 }
 
 
@@ -63,6 +73,18 @@ def test_lists_share_their_pins_and_name_no_host_or_path(name: str) -> None:
 
 
 def test_functions_carry_nothing_for_training() -> None:
-    for name in ("lambda-receiver", "lambda-reconcile", "lambda-survival"):
-        assert not {"scikit-learn", "scikit-survival", "scipy", "pandas", "torch"} & set(pins(name))
+    for name in ASKED:
+        if name.startswith("lambda-"):
+            assert not {"scikit-learn", "scikit-survival", "scipy", "pandas", "torch", "ortools"} & set(pins(name))
     assert "torch" not in pins("train")
+
+
+def test_the_cds_services_carry_what_the_models_they_run_need() -> None:
+    assert pins("lambda-cds_hooks") == pins("lambda-survival")
+
+
+def test_what_only_the_twin_needs_is_in_no_function() -> None:
+    """Its authorization server, its browser, its cloud: none of them belongs where patients' data are."""
+    for name in ASKED:
+        if name.startswith("lambda-"):
+            assert not {"authlib", "playwright", "moto", "flask", "starlette", "uvicorn"} & set(pins(name))

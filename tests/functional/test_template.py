@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
-
 from functions.allocation.handler import LONGEST
 from functions.serving.routes import functions_of
+
+from functions.smart_app.sealing import master_keys
 from infra.local import aws
-from infra.local.gateway import NOTIFY_ROUTES
+from infra.local.gateway import CDS_ROUTES, NOTIFY_ROUTES, SMART_ROUTES
 from infra.packaging.artefact import REPOSITORY
 
 Resource = dict[str, Any]
@@ -77,7 +79,7 @@ def sqs_sources() -> Iterator[tuple[str, Resource]]:
 
 
 def test_there_are_functions_queues_and_tables() -> None:
-    assert {"ReceiverFunction", "SurvivalFunction"} <= set(FUNCTIONS)
+    assert {"ReceiverFunction", "SurvivalFunction", "SmartAppFunction", "CdsHooksFunction"} <= set(FUNCTIONS)
     assert QUEUES
     assert TABLES
     assert list(sqs_sources())
@@ -131,7 +133,9 @@ def test_functions_count_receives_as_the_queue_does() -> None:
 def test_every_table_is_encrypted_recoverable_and_forgets(name: str) -> None:
     table = TABLES[name]
     assert table["SSESpecification"]["SSEEnabled"] is True
-    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    # A backup of sessions would keep for weeks what ends within hours.
+    recoverable = table.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled", False)
+    assert recoverable is (name != "SessionTable")
     assert table["TimeToLiveSpecification"]["Enabled"] is True
 
 
@@ -153,7 +157,80 @@ def test_secrets_of_tenants_and_their_keys_only() -> None:
     for statement in statements():
         if "secretsmanager:GetSecretValue" in as_list(statement["Action"]):
             for resource in as_list(statement["Resource"]):
-                assert resource["Fn::Sub"].endswith((f":secret:{prefix}*", ":secret:bedside/keys/*"))
+                if resource != {"Ref": "SessionKey"}:
+                    assert resource["Fn::Sub"].endswith((f":secret:{prefix}*", ":secret:bedside/keys/*"))
+
+
+def allowed(function: str) -> dict[str, list[Any]]:
+    """What a function may do, and to what."""
+    found: dict[str, list[Any]] = {}
+    for policy in FUNCTIONS[function]["Policies"]:
+        for statement in policy["Statement"]:
+            for action in as_list(statement["Action"]):
+                found.setdefault(action, []).extend(as_list(statement["Resource"]))
+    return found
+
+
+def test_what_the_browser_reaches_may_do_no_more_than_it_must() -> None:
+    """The two that strangers can call with a body of their own making."""
+    app, cds = allowed("SmartAppFunction"), allowed("CdsHooksFunction")
+    table = {f"dynamodb:{verb}Item" for verb in ("Get", "Put", "Update", "Delete")}
+    assert app.keys() == table | {"secretsmanager:GetSecretValue", "ssm:GetParameter", "sqs:SendMessage"}
+    assert {target(resource) for action in table for resource in app[action]} == {"SessionTable"}
+    assert cds.keys() == {"dynamodb:PutItem", "secretsmanager:GetSecretValue"}
+    assert [target(resource) for resource in cds["dynamodb:PutItem"]] == ["CdsHooksTable"]
+    assert "keys/*" not in str(cds["secretsmanager:GetSecretValue"])
+    others = [name for name in FUNCTIONS if name != "SmartAppFunction" and "SessionKey" in str(FUNCTIONS[name])]
+    assert others == [], "the session key is the app's alone"
+
+
+def test_the_app_reads_its_origin_from_where_the_stack_puts_it() -> None:
+    """Not by a reference: the API waits for its functions, and cannot be waited for by one of them."""
+    parameter = RESOURCES["AppOriginParameter"]["Properties"]["Name"]
+    told = FUNCTIONS["SmartAppFunction"]["Environment"]["Variables"]["SMART_BASE_URL_PARAMETER"]
+    (readable,) = allowed("SmartAppFunction")["ssm:GetParameter"]
+    assert told == parameter
+    assert readable["Fn::Sub"].endswith(":parameter" + parameter["Fn::Sub"])
+
+
+def test_the_session_key_is_made_as_the_app_reads_it() -> None:
+    made = RESOURCES["SessionKey"]["Properties"]["GenerateSecretString"]
+    assert made["ExcludePunctuation"] is True
+    (key,) = master_keys(
+        {**json.loads(made["SecretStringTemplate"]), made["GenerateStringKey"]: "r" * made["PasswordLength"]}
+    )
+    assert key.kid == "1"
+
+
+@pytest.mark.parametrize("name", ["SmartAppFunction", "CdsHooksFunction"])
+def test_what_clinicians_wait_for_ends_before_the_api_gives_up(name: str) -> None:
+    assert FUNCTIONS[name]["Timeout"] <= 30
+    assert RESOURCES[target(FUNCTIONS[name]["LoggingConfig"]["LogGroup"])]
+
+
+def test_the_api_answers_no_preflight_itself() -> None:
+    """Which web page may call is each tenant's own; an API that answers for all would let in those of others."""
+    for api in of_type("AWS::Serverless::HttpApi").values():
+        assert "CorsConfiguration" not in api
+        assert "Auth" not in api
+
+
+def test_alarms_are_raised_by_metrics_that_are_counted() -> None:
+    """A metric of ours by a name that no code counts would never raise one."""
+    code = "".join(path.read_text() for path in (REPOSITORY / "functions" / "cds_hooks").glob("*.py"))
+    metrics = [
+        metric["MetricStat"]["Metric"]
+        for alarm in of_type("AWS::CloudWatch::Alarm").values()
+        for metric in alarm.get("Metrics", [])
+        if "MetricStat" in metric
+    ]
+    ours = [metric for metric in metrics if metric["Namespace"] != "AWS/Lambda"]
+    assert {metric["MetricName"] for metric in ours} == {"CdsFailed", "CdsUnavailable"}
+    variables = GLOBALS["Environment"]["Variables"]
+    for metric in ours:
+        assert f'"{metric["MetricName"]}"' in code
+        assert metric["Namespace"] == variables["POWERTOOLS_METRICS_NAMESPACE"]
+        assert metric["Dimensions"] == [{"Name": "service", "Value": variables["POWERTOOLS_SERVICE_NAME"]}]
 
 
 def test_access_log_has_no_paths_which_name_patients() -> None:
@@ -163,11 +240,13 @@ def test_access_log_has_no_paths_which_name_patients() -> None:
 
 
 def test_the_twin_has_the_same_routes_tables_and_environment() -> None:
-    events = [event for event in FUNCTIONS["ReceiverFunction"]["Events"].values() if event["Type"] == "HttpApi"]
-    routes = {f"{event['Properties']['Method']} {event['Properties']['Path']}" for event in events}
-    assert routes == set(NOTIFY_ROUTES)
+    twins = {"ReceiverFunction": NOTIFY_ROUTES, "SmartAppFunction": SMART_ROUTES, "CdsHooksFunction": CDS_ROUTES}
+    for name, expected in twins.items():
+        events = [event for event in FUNCTIONS[name]["Events"].values() if event["Type"] == "HttpApi"]
+        assert {f"{event['Properties']['Method']} {event['Properties']['Path']}" for event in events} == set(expected)
+        assert len(events) == len(expected)
     keys = {name: (table["KeySchema"][0]["AttributeName"]) for name, table in TABLES.items()}
-    assert keys == {"IdempotencyTable": "id", "LedgerTable": "pk"}
+    assert keys == {"IdempotencyTable": "id", "LedgerTable": "pk", "SessionTable": "pk", "CdsHooksTable": "pk"}
     told = set(GLOBALS["Environment"]["Variables"]) - {"PYDANTIC_DISABLE_PLUGINS"}
     assert told <= set(aws.LocalAws().environment())
 

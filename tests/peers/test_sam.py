@@ -14,7 +14,16 @@ from tests.peering import require_peer
 
 pytestmark = pytest.mark.peer("aws-sam-cli")
 
-FUNCTIONS = {"ReceiverFunction": "receiver", "SurvivalFunction": "survival", "ReconcileFunction": "reconcile"}
+FUNCTIONS = {
+    "ReceiverFunction": "receiver",
+    "SurvivalFunction": "survival",
+    "DiagnosisFunction": "diagnosis",
+    "ReconcileFunction": "reconcile",
+    "SmartAppFunction": "smart_app",
+    "CdsHooksFunction": "cds_hooks",
+}
+# Whose code, or what of it, comes along beside a function's own and what all share.
+BESIDE = {"cds_hooks": {"survival"}, "smart_app": {"survival", "diagnosis"}}
 UNCHECKED_HASH = 0b01
 HEAVY = ("sklearn", "sksurv", "scipy", "pandas", "torch", "matplotlib", "lifelines", "moto", "pip", "setuptools")
 
@@ -37,7 +46,7 @@ def sam(*words: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=540,
         check=False,
     )
     assert answer.returncode == 0, answer.stdout[-2000:] + answer.stderr[-4000:]
@@ -70,10 +79,14 @@ def test_the_artefact_has_our_code_and_not_what_runs_offline(built: Path, name: 
         "__init__.py",
         "serving",
         function,
+        *BESIDE.get(function, ()),
     }
-    assert not {path.stem for path in (code / function).iterdir()} & set(OFFLINE)
-    if function == "survival":
-        assert list((code / function / "packages").glob("*/model.onnx"))
+    if function != "smart_app":
+        assert not {path.stem for path in (code / function).iterdir()} & set(OFFLINE)
+    models = [path.relative_to(code).parts[0] for path in code.rglob("model.onnx")]
+    assert set(models) == {"survival": {"survival"}, "diagnosis": {"diagnosis"}, "cds_hooks": {"survival"}}.get(
+        function, set()
+    )
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

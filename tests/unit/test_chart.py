@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from infra.local.chart import Curve, bar_svg, mean_curve, survival_svg, swatch_svg
+from functions.smart_app.chart import Curve, bar_svg, mean_curve, survival_svg, swatch_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 FIVE_YEARS = Curve(7, tuple(100 * 0.995**week for week in range(263)))

@@ -13,7 +13,7 @@ from PIL import Image
 from fhir_adapter.dicomfile import read_dicom
 from fhir_adapter.dicomweb import DirectoryImageStore
 from functions.serving.imaging.whose import Whose
-from infra.local.pictures import Pictures, strip_svg
+from functions.smart_app.pictures import Pictures, strip_svg
 from infra.local.studies import ARCHIVE, FILMS, Study, archive, bundle_of, studies
 from tests import dicoms, validator
 from tests.peering import require_peer

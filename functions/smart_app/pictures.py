@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from fhir_adapter.imaging_study import ImagingStudyError, study_uid
 from fhir_adapter.pixels import PixelSpec, picture
 from fhir_adapter.structured_report import uid_from
 from fhir_adapter.waveforms import WaveformSpec, recording
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
 
 __all__ = ["FILMS", "Pictures", "strip_svg"]
 
@@ -32,10 +35,13 @@ class Pictures:
     Parameters
     ----------
     store : ImageStore
+    contradicted : callable, optional
+        Says what of a file is not as it should be, such as its patient; such a file is not shown.
     """
 
-    def __init__(self, store: ImageStore) -> None:
+    def __init__(self, store: ImageStore, contradicted: Callable[[FileDataset], str] | None = None) -> None:
         self._store = store
+        self._contradicted = contradicted
 
     def film(self, study: Mapping[str, Any]) -> bytes | None:
         """Return the first film of a study as PNG, as on a screen; None when there is none to be read.
@@ -50,7 +56,7 @@ class Pictures:
             for row in self._store.series(uid):
                 if row.modality in FILMS:
                     data = self._store.instance(self._store.instances(uid, row.series)[0].path)
-                    return _shown(data)
+                    return _shown(self._own(data))
         except (DicomError, ImageStoreError, ImagingStudyError, IndexError):
             return None
         return None
@@ -72,9 +78,16 @@ class Pictures:
         """
         try:
             found = self._overlays(study_uid(dict(study)), report)
-            return _shown(self._store.instance(found[0].path)) if found else None
+            return _shown(self._own(self._store.instance(found[0].path))) if found else None
         except (DicomError, ImageStoreError, ImagingStudyError):
             return None
+
+    def _own(self, data: bytes) -> FileDataset:
+        """Read a file, unless it is somebody else's."""
+        dataset = read_dicom(data)
+        if self._contradicted is not None and self._contradicted(dataset):
+            raise DicomError("the file contradicts the patient whose it should be")
+        return dataset
 
     def _overlays(self, uid: str, report: str) -> list[InstanceRow]:
         return self._store.instances(uid, uid_from(report, "sc", "series"), uid_from(report, "sc"))
@@ -87,18 +100,17 @@ class Pictures:
             for row in self._store.series(uid):
                 if row.modality == "ECG":
                     data = self._store.instance(self._store.instances(uid, row.series)[0].path)
-                    found = recording(read_dicom(data), spec)
+                    found = recording(self._own(data), spec)
                     return None if isinstance(found, Refusal) else found.millivolts[0]
         except (DicomError, ImageStoreError, ImagingStudyError, IndexError):
             return None
         return None
 
 
-def _shown(data: bytes) -> bytes:
+def _shown(dataset: FileDataset) -> bytes:
     """Small pictures are enlarged in squares, so that nobody takes them for more than they are."""
     from PIL import Image
 
-    dataset = read_dicom(data)
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     factor = LONGEST_SIDE / max(rows, columns)
     size = (max(1, round(rows * factor)), max(1, round(columns * factor)))
@@ -131,7 +143,10 @@ def strip_svg(millivolts: npt.NDArray[np.float32], title: str) -> Markup:
     points = " ".join(f"{index * step:.1f},{height:.2f}" for index, height in enumerate(heights))
     fine = "".join(f"M{x} 0V{HEIGHT:g}" for x in range(0, int(width) + 1, 5))
     fine += "".join(f"M0 {y}H{width:g}" for y in range(0, int(HEIGHT) + 1, 5))
+    # By attributes and not by a style sheet, so that it is drawn the same as a picture of its own.
     return Markup(
-        '<svg class="strip" viewBox="0 0 {0:g} {1:g}" role="img" aria-labelledby="strip-title">'
-        '<title id="strip-title">{2}</title><path class="paper" d="{3}"/><polyline points="{4}"/></svg>'
+        '<svg xmlns="http://www.w3.org/2000/svg" class="strip" viewBox="0 0 {0:g} {1:g}" role="img" '
+        'aria-labelledby="strip-title"><title id="strip-title">{2}</title>'
+        '<path class="paper" d="{3}" stroke="#f0c9c9" stroke-width=".2" fill="none"/>'
+        '<polyline points="{4}" stroke="#1b2733" stroke-width=".45" fill="none" stroke-linejoin="round"/></svg>'
     ).format(width, HEIGHT, title, fine, points)

@@ -79,6 +79,7 @@ def survival_svg(
     band: tuple[Curve, Curve] | None = None,
     competing: Curve | None = None,
     since: str = "admission",
+    axis: tuple[str, str] | None = None,
     key: str = "curve",
 ) -> Markup:
     """Draw a survival curve, or the incidence of an event beside that of the one that can come first.
@@ -99,6 +100,8 @@ def survival_svg(
         Of the event that can come first. Incidences begin at 0, and the axis ends above the highest.
     since : str
         What time zero is, for the axis.
+    axis : (str, str), optional
+        What the axis is called in years and in days, where that is not English.
     key : str
         Names this drawing among others on the page.
 
@@ -114,7 +117,7 @@ def survival_svg(
             '<svg class="curve" viewBox="0 0 {0} {1}" role="img" aria-labelledby="{2}-title {2}-desc">'
             '<title id="{2}-title">{3}</title><desc id="{2}-desc">{4}</desc>'
         ).format(WIDTH, HEIGHT, key, title, description),
-        *_axes(frame, since),
+        *_axes(frame, axis or (f"Years since {since}", f"Days since {since}")),
     ]
     if band is not None:
         parts.append(Markup('<path class="band" d="{}"/>').format(frame.area(*band)))
@@ -138,6 +141,16 @@ def bar_svg(percent: float) -> Markup:
         '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
         '<rect class="track" width="100" height="8"/><rect class="fill" width="{:.1f}" height="8"/></svg>'
     ).format(width)
+
+
+def effect_svg(effect: float, largest: float) -> Markup:
+    """Draw an effect as a bar to the right of the middle where it raises, to the left where it lowers."""
+    width = 50.0 * min(abs(effect) / largest, 1.0) if largest > 0 else 0.0
+    return Markup(
+        '<svg class="bar effect" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+        '<rect class="track" width="100" height="8"/><rect class="{}" x="{:.1f}" width="{:.1f}" height="8"/>'
+        '<path class="middle" d="M50 0V8"/></svg>'
+    ).format("raises" if effect > 0 else "lowers", 50.0 if effect > 0 else 50.0 - width, width)
 
 
 def swatch_svg(kind: str) -> Markup:
@@ -194,7 +207,7 @@ class _Frame:
         return [*found, (self.x(min(curve.days, self.days)), self.y(level))]
 
 
-def _axes(frame: _Frame, since: str) -> list[Markup]:
+def _axes(frame: _Frame, axis: tuple[str, str]) -> list[Markup]:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = []
     for quarter in range(5):
@@ -211,7 +224,7 @@ def _axes(frame: _Frame, since: str) -> list[Markup]:
         )
     parts.append(Markup('<path class="axis" d="M{} {}V{}H{}"/>').format(LEFT, TOP, bottom, right))
     middle = (LEFT + right) / 2
-    unit = f"{'Years' if frame.days > 2 * DAYS_PER_YEAR else 'Days'} since {since}"
+    unit = axis[0] if frame.days > 2 * DAYS_PER_YEAR else axis[1]
     parts.append(
         Markup('<text class="name" x="{:.0f}" y="{}" text-anchor="middle">{}</text>').format(middle, HEIGHT - 10, unit)
     )
