@@ -122,6 +122,7 @@ def test_it_is_there_in_both_languages_and_fits_both_widths(twin: Any, locale: s
                 assert app.evaluate("document.documentElement.lang") == ("en" if locale == "en" else "zh-Hans")
                 for frame in (clinician.page.main_frame, clinician.frame("advice"), app):
                     assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth"), frame.name
+                    assert violations(frame) == [], frame.name
                 shoot(clinician, SHOTS / f"ehr-{patient}-{locale}-{width}.png")
     finally:
         speak(twin, "en")
@@ -143,6 +144,8 @@ def shoot(clinician: Clinician, path: Path) -> None:
     # a frame of another site is painted as far as it is in the window, and no further
     size = page.viewport_size
     page.set_viewport_size({**size, "height": page.evaluate("document.documentElement.scrollHeight")})
+    for name in ("advice", "app"):
+        clinician.frame(name).evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     page.screenshot(path=str(path))
     page.set_viewport_size(size)
     assert path.stat().st_size > 10_000

@@ -47,7 +47,7 @@ SIMPLIFIED_CHINESE_RESULTS = {
     "pictures.no-scope": "未显示图像：电子病历系统没有授予访问影像检查的权限。",
     "pictures.no-reader": "未显示图像：本安装不读取图像。",
     "headline.risk": "概率 {percent}（{horizon}）",
-    "within": "{horizon}",
+    "within": "在 {horizon}",
     "confidence": "置信度",
     "confidence.none": "该模型没有为其数值给出区间。",
     "detail": "原因详情",
