@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+
 from functions.allocation.handler import LONGEST
 from functions.serving.routes import functions_of
-
 from functions.smart_app.sealing import master_keys
 from infra.local import aws
 from infra.local.gateway import CDS_ROUTES, NOTIFY_ROUTES, SMART_ROUTES

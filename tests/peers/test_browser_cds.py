@@ -59,7 +59,7 @@ def test_every_hook_brings_a_card_whether_the_record_is_sent_or_read(clinician: 
     assert violations(clinician.frame("advice")) == []
 
 
-@pytest.mark.conformance("F18")
+@pytest.mark.conformance("F15")
 def test_a_late_record_ends_in_no_cards_at_the_deadline(twin: Any, clinician: Clinician) -> None:
     before = metrics(twin, "CdsDeadline")
     line = clinician.fire("Discharge", "answers late")

@@ -6,9 +6,9 @@ from typing import Any
 
 from fhir_adapter.evidence import evidence_of
 from fhir_adapter.prediction import Abstention, AbstentionReason, Contribution, Diagnosis
-from infra.local.answers import Result, Risk, abstention_of, diagnosis_of, prediction_of
 from functions.smart_app.chart import Curve
 from functions.smart_app.findings import Finding, Measured
+from infra.local.answers import Result, Risk, abstention_of, diagnosis_of, prediction_of
 from tests.unit import test_evidence_diagnosis as diagnosed
 from tests.unit.test_evidence import ABSTENTION, COMPETING, MODEL, PREDICTION, PROGRESSION, context, resources
 
