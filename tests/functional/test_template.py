@@ -281,7 +281,7 @@ def test_every_queue_of_dead_letters_has_an_alarm_and_every_queue_a_policy() -> 
         target(queue["RedrivePolicy"]["deadLetterTargetArn"]) for queue in QUEUES.values() if "RedrivePolicy" in queue
     }
     alarms = of_type("AWS::CloudWatch::Alarm").values()
-    watched = {target(dimension["Value"]) for alarm in alarms for dimension in alarm["Dimensions"]}
+    watched = {target(dimension["Value"]) for alarm in alarms for dimension in alarm.get("Dimensions", ())}
     assert dead <= watched
     (policy,) = of_type("AWS::SQS::QueuePolicy").values()
     assert {target(queue) for queue in policy["Queues"]} == set(QUEUES)
