@@ -199,7 +199,7 @@ def test_the_page_shows_measurements_with_their_strip(page: httpx.Client) -> Non
     text = page.get("/patients/ecg-sample").text
     assert "Stated: Sinus rhythm on electrocardiogram" in text
     assert "8634-8" in text
-    assert '<svg class="strip"' in text
+    assert 'class="strip" viewBox=' in text
     assert ".png" not in text
 
 
