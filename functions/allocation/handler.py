@@ -26,11 +26,10 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError
 
 from fhir_adapter.audit import LogAudit
 from fhir_adapter.client import FhirClient
-from fhir_adapter.errors import FhirAdapterError, FhirRejected, Unavailable
+from fhir_adapter.errors import FhirRejected
 from fhir_adapter.evidence.supersede import is_ours
 from fhir_adapter.tenants import Tenant
 from functions.allocation.debounce import SolveQueue, SqsSolves, concerned, solve_from
@@ -38,17 +37,16 @@ from functions.allocation.fromfhir import PROPOSAL, HouseRules
 from functions.allocation.solving import Solve, solve_ward
 from functions.allocation.ward import Limits
 from functions.serving.closing import Closing
-from functions.serving.cloud import QueueError, SqsQueue, TableLedger, setting
+from functions.serving.cloud import SqsQueue, TableLedger, setting
 from functions.serving.connect import Connections
 from functions.serving.errors import EventRejected
 from functions.serving.events import Event
 from functions.serving.marks import TableMarks
 from functions.serving.tenants import SecretTenants
+from functions.serving.trying import Trying
 
 __all__ = ["AllocationFunction"]
 
-TRY_AGAIN = (Unavailable, BotoCoreError, ClientError)
-NEVER = (EventRejected, FhirAdapterError)
 # Of the time that is left when a solve begins, for the solver; the rest is for reading and writing.
 SOLVER_SHARE = 0.5
 LONGEST = 30.0
@@ -79,6 +77,7 @@ class AllocationFunction:
         self._logger = Logger()
         self._audit = LogAudit(lambda event: self._logger.info("audit", audit=event))
         self._metrics = Metrics()
+        self._trying = Trying(lambda: self._dead_letters, self._ended, self._logger, self._metrics)
         self._left: Callable[[], int] = lambda: 60_000
 
     @cached_property
@@ -90,13 +89,13 @@ class AllocationFunction:
         return self._given or SqsSolves(setting("SOLVE_QUEUE_URL"))
 
     @cached_property
-    def _dead_letters(self) -> SqsQueue:
-        return SqsQueue(setting("DEAD_LETTER_QUEUE_URL"))
-
-    @cached_property
     def _close(self) -> Closing:
         table = setting("LEDGER_TABLE")
         return Closing(TableLedger(table), TableMarks(table), self._logger, self._metrics)
+
+    @cached_property
+    def _dead_letters(self) -> SqsQueue:
+        return SqsQueue(setting("DEAD_LETTER_QUEUE_URL"))
 
     @cached_property
     def _rules(self) -> HouseRules:
@@ -139,41 +138,13 @@ class AllocationFunction:
 
     def _record(self, record: SQSRecord) -> None:
         """Answer one message. An exception that leaves here sends the message back to the queue."""
-        last = int(record.attributes.approximate_receive_count or 1) >= int(os.environ.get("MAX_RECEIVE_COUNT", "5"))
         try:
             solve = solve_from(record.body)
             event = Event.from_json(record.body) if solve is None else _event_of(solve, record)
         except EventRejected as error:
-            self._dead_letters.send_dead(record.body, str(error), record.message_id)
-            self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
+            self._trying.unreadable(record, error)
             return
-        try:
-            if solve is not None:
-                self._solve(solve, event)
-            else:
-                self._ask(event)
-        except TRY_AGAIN as error:
-            self._again_or_aside(event, record.body, error, last)
-        except NEVER as error:
-            self._put_aside(event, record.body, error)
-        except Exception as error:  # noqa: BLE001 - the handler's edge: nothing may be lost, and the cause is kept
-            self._again_or_aside(event, record.body, error, last)
-
-    def _again_or_aside(self, event: Event, body: str, error: Exception, last: bool) -> None:
-        if not last:
-            self._logger.warning("message goes back to the queue", event_id=event.id, cause=type(error).__name__)
-            self._metrics.add_metric("Retries", MetricUnit.Count, 1)
-            raise error
-        self._put_aside(event, body, error)
-
-    def _put_aside(self, event: Event, body: str, error: Exception) -> None:
-        """Dead-letter with the cause. Unknown errors are named by type only: their texts may quote a record."""
-        known = isinstance(error, (*NEVER, QueueError))
-        cause = f"{type(error).__name__}: {error}" if known else type(error).__name__
-        self._dead_letters.send_dead(body, cause, event.id)
-        self._logger.error("message put aside", event_id=event.id, tenant=event.tenant, cause=cause)
-        self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
-        self._ended(event, {"outcome": "failed", "reason": type(error).__name__, "cause": cause})
+        self._trying(event, record, lambda: self._ask(event) if solve is None else self._solve(solve, event))
 
     def _ended(self, event: Event, entry: dict[str, Any]) -> None:
         """Close an event, or a solve, which no subscription told of and so no number is noted for."""

@@ -10,7 +10,6 @@ ledger entry and event number belong to an event and its model, and one model's 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cached_property
@@ -25,18 +24,15 @@ from aws_lambda_powertools.utilities.idempotency import (
     IdempotencyConfig,
     idempotent_function,
 )
-from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError
 
 from fhir_adapter.audit import LogAudit
 from fhir_adapter.client import FhirClient
-from fhir_adapter.errors import FhirAdapterError, Unavailable
 from fhir_adapter.tenants import SubscriptionEntry, Tenant
 from functions.serving.closing import Closing
-from functions.serving.cloud import PassedOver, QueueError, SqsQueue, TableLedger, setting
+from functions.serving.cloud import PassedOver, SqsQueue, TableLedger, setting
 from functions.serving.connect import Connections
-from functions.serving.errors import EventRejected, ModelRefused, StudyNotReady
+from functions.serving.errors import EventRejected, StudyNotReady
 from functions.serving.events import Event, for_models
 from functions.serving.marks import TableMarks, channels
 from functions.serving.package import Model
@@ -44,6 +40,7 @@ from functions.serving.routes import RoutedQueue, routed_queue
 from functions.serving.steps import Checkpoint, Step, go_on
 from functions.serving.sweep import sweep
 from functions.serving.tenants import SecretTenants
+from functions.serving.trying import Trying
 from functions.serving.worker import answer_event
 
 if TYPE_CHECKING:
@@ -52,11 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelFunction"]
 
-# For the last: an event that another copy of the function is answering just now is tried again later.
-TRY_AGAIN = (Unavailable, QueueError, BotoCoreError, ClientError, IdempotencyAlreadyInProgressError)
-# Whatever else the adapter knows by name: what the EHR or the image store refuses, what is not valid, not configured,
-# or not what it says it is. None of it will be otherwise when it is asked again.
-NEVER = (EventRejected, ModelRefused, FhirAdapterError)
 REMEMBER_SECONDS = 3600
 
 
@@ -88,6 +80,7 @@ class ModelFunction:
         self._logger = Logger()
         self._audit = LogAudit(lambda event: self._logger.info("audit", audit=event))
         self._metrics = Metrics()
+        self._trying = Trying(lambda: self._dead_letters, self._failed, self._logger, self._metrics)
         self._processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
     @cached_property
@@ -97,10 +90,6 @@ class ModelFunction:
     @cached_property
     def _queue(self) -> RoutedQueue:
         return routed_queue()
-
-    @cached_property
-    def _dead_letters(self) -> SqsQueue:
-        return SqsQueue(setting("DEAD_LETTER_QUEUE_URL"))
 
     @cached_property
     def _ledger(self) -> TableLedger:
@@ -113,6 +102,10 @@ class ModelFunction:
     @cached_property
     def _close(self) -> Closing:
         return Closing(self._ledger, self._marks, self._logger, self._metrics, self._checkpoint)
+
+    @cached_property
+    def _dead_letters(self) -> SqsQueue:
+        return SqsQueue(setting("DEAD_LETTER_QUEUE_URL"))
 
     @cached_property
     def _images(self) -> Images | None:
@@ -158,34 +151,12 @@ class ModelFunction:
         try:
             event = Event.from_json(record.body)
         except EventRejected as error:
-            self._dead_letters.send_dead(record.body, str(error), record.message_id)
-            self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
+            self._trying.unreadable(record, error)
             return
-        last = int(record.attributes.approximate_receive_count or 1) >= int(os.environ.get("MAX_RECEIVE_COUNT", "5"))
-        try:
-            self._handle(event)
-        except TRY_AGAIN as error:
-            self._again_or_aside(event, record.body, error, last)
-        except NEVER as error:
-            self._put_aside(event, record.body, error)
-        except Exception as error:  # noqa: BLE001 - the handler's edge: nothing may be lost, and the cause is kept
-            self._again_or_aside(event, record.body, error, last)
+        self._trying(event, record, lambda: self._handle(event))
 
-    def _again_or_aside(self, event: Event, body: str, error: Exception, last: bool) -> None:
-        if not last:
-            self._logger.warning("event goes back to the queue", event_id=event.id, cause=type(error).__name__)
-            self._metrics.add_metric("Retries", MetricUnit.Count, 1)
-            raise error
-        self._put_aside(event, body, error)
-
-    def _put_aside(self, event: Event, body: str, error: Exception) -> None:
-        """Dead-letter with the cause. Unknown errors are named by type only: their texts may quote a record."""
-        known = isinstance(error, (*NEVER, QueueError))
-        cause = f"{type(error).__name__}: {error}" if known else type(error).__name__
-        self._dead_letters.send_dead(body, cause, event.id)
-        self._logger.error("event put aside", event_id=event.id, tenant=event.tenant, cause=cause)
-        self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
-        self._close(event, {"outcome": "failed", "reason": type(error).__name__, "cause": cause})
+    def _failed(self, event: Event, entry: dict[str, Any]) -> None:
+        self._close(event, entry)
 
     def _handle(self, event: Event) -> None:
         tenant, subscription = self._origin(event)
